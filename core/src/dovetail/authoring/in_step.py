@@ -1,0 +1,154 @@
+"""What a step's code says and asks while it runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from dovetail.client.client import Client
+from dovetail.client.stack_view import StackView
+from dovetail.client.views import Artifact, ModelVersion, Run
+from dovetail.errors import DefinitionError
+from dovetail.execution.scope import StepScope, checked, current, numbers, required
+from dovetail.graph import tracing
+from dovetail.materializers.interface import BaseMaterializer
+from dovetail.values.encoding import decode
+from dovetail.values.names import check_name
+
+
+class StepContext:
+    """The step that the calling code runs in."""
+
+    def __init__(self, scope: StepScope) -> None:
+        self._scope = scope
+
+    @property
+    def run(self) -> Run:
+        return Run(Client(workspace=self._scope.workspace), self._scope.step_run.run_id)
+
+    @property
+    def run_id(self) -> str:
+        return self._scope.step_run.run_id
+
+    @property
+    def run_name(self) -> str:
+        return self._scope.step_run.run_name
+
+    @property
+    def pipeline_name(self) -> str:
+        return self._scope.step_run.pipeline
+
+    @property
+    def step_name(self) -> str:
+        """The invocation's name, such as `train_2`."""
+        return self._scope.step_run.name
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first."""
+        return self._scope.step_run.attempt
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {name: decode(value) for name, value in self._scope.step_run.parameters.items()}
+
+    @property
+    def stack(self) -> StackView:
+        """The stack's components; what is asked for here counts for the cache."""
+        return StackView(self._scope.workspace)
+
+    @property
+    def model(self) -> ModelVersion | None:
+        """The model version that the run works on, if any."""
+        run = self._scope.step_run
+        if run.model is None or run.model_version is None:
+            return None
+        client = Client(workspace=self._scope.workspace)
+        return ModelVersion(client, run.model, run.model_version, {"run": run.run_id, "at": time.time()})
+
+    def add_output_metadata(self, metadata: Mapping[str, Any], output_name: str | None = None) -> None:
+        """Said of an output before it exists; without a name, of the only one."""
+        self._scope.output_metadata.setdefault(output_name or "", {}).update(checked("metadata", metadata))
+
+    @property
+    def tracker_url(self) -> str | None:
+        """Where the stack's tracker shows this step run, if it says."""
+        tracker = self._scope.tracker()
+        return tracker.url(self._scope.step_run) if tracker is not None else None
+
+
+class PipelineContext:
+    """The pipeline that is being traced."""
+
+    def __init__(self, tracer: tracing.Tracer) -> None:
+        self.name = tracer.pipeline
+
+    def __repr__(self) -> str:
+        return f"<pipeline context of {self.name}>"
+
+
+def get_step_context() -> StepContext:
+    """Raises RuntimeError outside a step that a run executes."""
+    return StepContext(required("get_step_context()"))
+
+
+def get_pipeline_context() -> PipelineContext:
+    """Raises RuntimeError outside a pipeline function that is being traced."""
+    tracer = tracing.current.get()
+    if tracer is None:
+        raise RuntimeError("get_pipeline_context() has a meaning only inside a pipeline function.")
+    return PipelineContext(tracer)
+
+
+def log_params(params: Mapping[str, Any] | None = None, **named: Any) -> None:
+    """Record parameters of this step run: JSON values by name. They also go to the stack's tracker."""
+    required("log_params()").log_params(checked("parameter", {**(params or {}), **named}))
+
+
+def log_metrics(metrics: Mapping[str, float] | None = None, *, step: int | None = None, **named: float) -> None:
+    """Record metrics of this step run: numbers by name, `step` being an iteration. They also go to the stack's tracker."""
+    required("log_metrics()").log_metrics(numbers({**(metrics or {}), **named}), step)
+
+
+def log_metadata(metadata: Mapping[str, Any] | None = None, **named: Any) -> None:
+    """Record facts of this step run: JSON values by name."""
+    required("log_metadata()").metadata.update(checked("metadata", {**(metadata or {}), **named}))
+
+
+def log_artifact_metadata(artifact_name: str | None = None, metadata: Mapping[str, Any] | None = None, **named: Any) -> None:
+    """Record facts of an output of this step, by its name; without a name, of the only one."""
+    scope = required("log_artifact_metadata()")
+    scope.output_metadata.setdefault(artifact_name or "", {}).update(checked("metadata", {**(metadata or {}), **named}))
+
+
+def log_model_metadata(metadata: Mapping[str, Any] | None = None, **named: Any) -> None:
+    """Record facts of the model version that the run works on. Raises DefinitionError where it works on none."""
+    scope = required("log_model_metadata()")
+    if scope.step_run.model is None:
+        raise DefinitionError("This step works on no model. Give one: @step(model=Model(name=…)) or @pipeline(model=…).")
+    scope.model_metadata.update(checked("metadata", {**(metadata or {}), **named}))
+
+
+def save_artifact(value: Any, name: str, *, metadata: Mapping[str, Any] | None = None, materializer: type[BaseMaterializer] | None = None) -> Artifact:
+    """Save a value as the next version of an artifact, inside a step or outside. Raises MaterializerError for what cannot be saved."""
+    check_name("artifact", name)
+    scope = current()
+    client = Client()
+    ledger = client.ledger
+    ledger.records.format(create=True)
+    digest, manifest = ledger.artifacts.save(value, materializer=materializer)
+    said = {"metadata": checked("metadata", metadata)} if metadata else {}
+    made_by = {"run": scope.step_run.run_id, "invocation": scope.step_run.name} if scope is not None else {}
+    record = {"digest": digest, "at": time.time(), **made_by, **said}
+    version = ledger.versions.claim_artifact(name, record)
+    if scope is not None:
+        scope.saved.append({"artifact": name, "version": version, "digest": digest, "type": manifest.type, "size": manifest.size})
+    return Artifact(client, digest, name, version, record)
+
+
+def load_artifact(name: str, version: int | None = None) -> Any:
+    """The value of an artifact's version, by default the newest. Raises NotFound."""
+    return Client().get_artifact(name, version).load()
+
+

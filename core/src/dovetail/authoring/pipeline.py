@@ -1,0 +1,222 @@
+"""The `@pipeline` decorator."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from dovetail.authoring.progress import printed
+from dovetail.authoring.run_config import RunConfig, read_run_config
+from dovetail.authoring.step import make_options
+from dovetail.client.client import Client
+from dovetail.client.views import Run
+from dovetail.errors import DefinitionError, RunFailed
+from dovetail.execution.driver import Listener
+from dovetail.execution.driving import detach
+from dovetail.execution.importing import importing
+from dovetail.execution.running import begin, execute
+from dovetail.graph.definition import Options, StepDefinition, importable, source_of
+from dovetail.graph.parameters import check_parameter
+from dovetail.graph.tracing import Traced, bind, current, trace
+from dovetail.graph.annotations import read_signature
+from dovetail.planning.planner import Planner, Request
+from dovetail.planning.preflight import preflight
+from dovetail.planning.workspace import Workspace, open_workspace
+from dovetail.values.model import Model
+from dovetail.values.names import check_name
+from dovetail.values.plan import Plan, PlanStep, Status
+from dovetail.values.settings import Environment, Resources, Retry, Schedule
+
+P = ParamSpec("P")
+_POLICIES = ("stop", "continue")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What `with_options` says of the next runs."""
+
+    stack: str | None = None
+    run_name: str | None = None
+    enable_cache: bool | None = None
+    run_config: Any = None
+    wait: bool = True
+    detach: bool = False
+    quiet: bool = False
+    textual: bool = False
+    tags: tuple[str, ...] = ()
+    listeners: tuple[Listener, ...] = field(default=())
+
+
+class Pipeline(Generic[P]):
+    """A pipeline. Calling it runs it on the active stack, waits, and returns the run."""
+
+    def __init__(self, function: Callable[P, Any], name: str, options: Options, failure_policy: str = "stop", run: RunOptions | None = None) -> None:
+        self.function = function
+        self.name = name
+        self.options = options
+        self.failure_policy = failure_policy
+        self._run = run or RunOptions()
+        functools.update_wrapper(self, function, updated=())
+
+    def __repr__(self) -> str:
+        return f"<pipeline {self.name}>"
+
+    def with_options(self, **options: Any) -> Pipeline[P]:
+        """A copy with other options: `stack`, `run_name`, `enable_cache` (for all steps), `run_config` (a YAML file), `wait`, and `@pipeline`'s own.
+
+        With `wait=False` the run goes on in a process of its own and the call returns at once.
+        """
+        own = {name: options.pop(name) for name in list(options) if name in RunOptions.__dataclass_fields__}
+        policy = options.pop("failure_policy", self.failure_policy)
+        merged = self.options.merged(make_options(options, f"{self.name}.with_options"))
+        return Pipeline(self.function, self.name, merged, _checked_policy(policy), replace(self._run, **own))
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Run:
+        if current.get() is not None:
+            return self.function(*args, **kwargs)  # type: ignore[no-any-return]  # inside another pipeline its steps join that one
+        calls = importing.get()
+        if calls is not None:
+            calls.append((self, args, kwargs))
+            return _NOT_RUN
+        workspace, plan, traced = self._prepare(args, kwargs, keep=True)
+        preflight(plan, workspace)
+        plan = begin(plan, workspace)
+        if self._run.detach or not self._run.wait:
+            _check_importable(plan)
+            detach(plan, workspace)
+            return Run(Client(workspace=workspace), plan.run_id)
+        return self._carry_out(plan, workspace, traced)
+
+    def plan(self, *args: P.args, **kwargs: P.kwargs) -> Plan:
+        """What a call would run and why, without running; raises as the call would before it starts."""
+        return self._prepare(args, kwargs, keep=False)[1]
+
+    def schedule(self, schedule: Schedule) -> None:
+        """Ask the stack's orchestrator to start runs by itself. Raises DefinitionError: none of the built-in flavors can."""
+        raise DefinitionError(f"Pipeline '{self.name}' cannot be scheduled: the stack's orchestrator states no such capability. Start it by cron.")
+
+    def trace(self, *args: Any, **kwargs: Any) -> Traced:
+        """The graph of a call. Raises GraphError with every problem."""
+        return self._trace(args, kwargs, RunConfig())
+
+    def open(self) -> Workspace:
+        return open_workspace(self._run.stack)
+
+    def _prepare(self, args: Sequence[Any], kwargs: Mapping[str, Any], *, keep: bool) -> tuple[Workspace, Plan, Traced]:
+        config = read_run_config(self._run.run_config)
+        workspace = open_workspace(self._run.stack or config.stack)
+        traced = self._trace(args, kwargs, config)
+        request = Request(
+            run_name=self._run.run_name or config.run_name,
+            enable_cache=self._run.enable_cache if self._run.enable_cache is not None else config.enable_cache,
+            tags=(*self._run.tags, *config.tags),
+            keep=keep,
+        )
+        return workspace, Planner(workspace, traced, request).plan(), traced
+
+    def _trace(self, args: Sequence[Any], kwargs: Mapping[str, Any], config: RunConfig) -> Traced:
+        signature = read_signature(self.function, self.name)
+        try:
+            bound = bind(signature.parameters, args, {**config.parameters, **kwargs})
+        except DefinitionError as error:
+            raise DefinitionError(f"Pipeline '{self.name}' {error}.") from None
+        parameters = {}
+        for name, value in bound.items():
+            known = signature.parameters.get(name)
+            where = f"Pipeline '{self.name}', parameter '{name}',"
+            textual = self._run.textual or name in config.parameters
+            parameters[name] = check_parameter(value, known.annotation, where, textual=textual) if known else value
+        options = self.options.merged(config.options).to_json()
+        if self.failure_policy != "stop":
+            options["failure_policy"] = self.failure_policy
+        return trace(self.function, self.name, source_of(self.function), parameters, options, config.steps)
+
+    def _carry_out(self, plan: Plan, workspace: Workspace, traced: Traced) -> Run:
+        definitions = traced.live.definitions
+
+        def definition(step: PlanStep) -> StepDefinition:
+            return definitions.get(step.invocation) or definitions[step.invocation.rpartition(".")[0]]
+
+        with printed(plan, quiet=self._run.quiet) as progress:
+            finished, error = execute(plan, workspace, definition, (progress, *self._run.listeners))
+        run = Run(Client(workspace=workspace), plan.run_id)
+        _call_hook(self.options, finished["status"], error)
+        if not Status(finished["status"]).is_success:
+            raise RunFailed(_sentence(run, error), run) from error
+        return run
+
+
+def _sentence(run: Run, error: BaseException | None) -> str:
+    reason = run.error or (f"{type(error).__name__}: {error}" if error is not None else "see its steps")
+    return f"Run {run.name} of pipeline '{run.pipeline}' {run.status.value}. {reason}. Look at it: dovetail runs show {run.id}."
+
+
+def _call_hook(options: Options, status: str, error: BaseException | None) -> None:
+    if Status(status).is_success and options.on_success is not None:
+        options.on_success()
+    elif not Status(status).is_success and options.on_failure is not None:
+        code: Any = getattr(options.on_failure, "__code__", None)
+        options.on_failure(*([error] if code is not None and code.co_argcount else []))
+
+
+def _check_importable(plan: Plan) -> None:
+    local = [step.invocation for step in plan.steps if not importable(step.node.source)]
+    if local:
+        raise DefinitionError(
+            f"Step '{local[0]}' was defined inside a function, so the process that would carry out the run cannot import it. Define it at module level."
+        )
+
+
+class _NotRun:
+    """What a pipeline call gives while its module is only imported."""
+
+    def __repr__(self) -> str:
+        return "<a run that was not started: its module is being imported by Dovetail>"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise RunFailed("A pipeline call at module level runs nothing while Dovetail imports the module; put what uses the run under `if __name__ == '__main__':`.")
+
+
+_NOT_RUN: Any = _NotRun()
+
+
+def _checked_policy(policy: str) -> str:
+    if policy not in _POLICIES:
+        raise DefinitionError(f"failure_policy={policy!r} is neither 'stop' (no step starts after a failure) nor 'continue' (what does not depend on it goes on).")
+    return policy
+
+
+@overload
+def pipeline(function: Callable[P, Any], /) -> Pipeline[P]: ...
+@overload
+def pipeline(
+    *,
+    name: str | None = None,
+    enable_cache: bool | None = None,
+    model: Model | None = None,
+    settings: dict[str, dict[str, Any]] | None = None,
+    tags: Sequence[str] | None = None,
+    retry: Retry | None = None,
+    resources: Resources | None = None,
+    environment: Environment | None = None,
+    on_success: Callable[..., Any] | None = None,
+    on_failure: Callable[..., Any] | None = None,
+    substitutions: dict[str, str] | None = None,
+    failure_policy: str = "stop",
+) -> Callable[[Callable[P, Any]], Pipeline[P]]: ...
+def pipeline(function: Callable[..., Any] | None = None, /, *, name: str | None = None, failure_policy: str = "stop", **options: Any) -> Any:
+    """Make a function a pipeline, bare or with options, which hold for all its steps unless a step says otherwise.
+
+    `failure_policy`: `"stop"` starts nothing after a failure, `"continue"` finishes what does not depend on it.
+    `on_success()` and `on_failure(error)` are called in the process that drives the run.
+    """
+    chosen = make_options(options, "@pipeline")
+
+    def decorate(decorated: Callable[..., Any]) -> Pipeline[Any]:
+        return Pipeline(decorated, check_name("pipeline", name or decorated.__name__), chosen, _checked_policy(failure_policy))
+
+    return decorate(function) if function is not None else decorate

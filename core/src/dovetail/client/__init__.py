@@ -1,0 +1,1 @@
+"""Reading what was recorded, through the index."""

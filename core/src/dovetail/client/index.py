@@ -1,0 +1,170 @@
+"""A cache of the ledger in SQLite, filled by whoever queries. It may be deleted at any moment; losing it loses nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from dovetail.errors import Corrupt
+from dovetail.ledger import layout
+from dovetail.ledger.ledger import Ledger
+from dovetail.ledger.runs import days
+from dovetail.values.project import cache_folder
+
+_SCHEMA = """
+create table if not exists runs (store text, id text, name text, pipeline text, status text, record text, primary key (store, id));
+create index if not exists runs_by_name on runs (store, name);
+create table if not exists outputs (store text, run text, step text, output text, artifact text, version integer, digest text);
+create index if not exists outputs_by_digest on outputs (store, digest);
+create index if not exists outputs_by_artifact on outputs (store, artifact, version);
+create table if not exists inputs (store text, run text, step text, parameter text, digest text);
+create index if not exists inputs_by_digest on inputs (store, digest);
+create table if not exists days (store text, day text, ids text, primary key (store, day));
+create table if not exists changes (store text, path text, record text, primary key (store, path));
+"""
+_VERSION = 1
+_RELISTED = 2  # days, counted back from today, whose runs are listed anew at every query
+
+
+class Index:
+    """The index of one store. `read_run` gives a run's last record, or None while it goes on."""
+
+    def __init__(self, ledger: Ledger, read_run: Callable[[str], Mapping[str, Any] | None]) -> None:
+        self._ledger = ledger
+        self._read_run = read_run
+        self._store = ledger.store_id or ""
+        self._database = _open(cache_folder() / "index.sqlite")
+
+    def close(self) -> None:
+        self._database.close()
+
+    def forget(self) -> None:
+        """Drop all rows of this store; the next query fills them again."""
+        for table in ("runs", "outputs", "inputs", "days", "changes"):
+            self._database.execute(f"delete from {table} where store = ?", (self._store,))  # noqa: S608  # fixed names
+        self._database.commit()
+
+    def run_ids(self, since: datetime | None = None) -> Iterator[str]:
+        """Ids of all runs that are there, newest first, listed only as far as the caller asks."""
+        first = layout.first_id_of(since) if since is not None else ""
+        first_day = since.astimezone(timezone.utc).strftime("%Y-%m-%d") if since is not None else ""
+        deleted = self._deleted()
+        for day in days(self._ledger.records):
+            if day < first_day:
+                return
+            for run_id in self._ids_of(day):
+                if run_id >= first and run_id not in deleted:
+                    yield run_id
+
+    def record(self, run_id: str) -> Mapping[str, Any] | None:
+        """A finished run's last record; None while it goes on."""
+        row = self._database.execute("select record from runs where store = ? and id = ?", (self._store, run_id)).fetchone()
+        if row is not None:
+            found: Mapping[str, Any] = json.loads(row[0])
+            return found
+        record = self._read_run(run_id)
+        if record is not None:
+            self._add(run_id, record)
+        return record
+
+    def fill(self) -> None:
+        """Take in every run that is there."""
+        for run_id in self.run_ids():
+            with contextlib.suppress(Corrupt):
+                self.record(run_id)
+
+    def named(self, name: str) -> list[str]:
+        """Finished runs of that name, newest first, among those taken in so far."""
+        query = "select id from runs where store = ? and name = ? order by id desc"
+        return [row[0] for row in self._database.execute(query, (self._store, name))]
+
+    def producers(self, digest: str) -> list[tuple[str, str, str]]:
+        """(run, step, output) of every step run that gave an artifact; oldest first."""
+        query = "select run, step, output from outputs where store = ? and digest = ? order by run"
+        return list(self._database.execute(query, (self._store, digest)))
+
+    def consumers(self, digest: str) -> list[tuple[str, str, str]]:
+        """(run, step, parameter) of every step run that took an artifact; oldest first."""
+        query = "select run, step, parameter from inputs where store = ? and digest = ? order by run"
+        return list(self._database.execute(query, (self._store, digest)))
+
+    def changes(self, kind: str, name: str) -> list[dict[str, Any]]:
+        """What was said later of an object, in order."""
+        return [change for change in self._changes() if change.get(kind) == name]
+
+    def _ids_of(self, day: str) -> list[str]:
+        oldest = (datetime.now(timezone.utc) - timedelta(days=_RELISTED)).strftime("%Y-%m-%d")
+        if day > oldest:
+            return self._ledger.runs_of(day)
+        row = self._database.execute("select ids from days where store = ? and day = ?", (self._store, day)).fetchone()
+        if row is not None:
+            return list(json.loads(row[0]))
+        ids = self._ledger.runs_of(day)
+        self._write("insert or replace into days values (?, ?, ?)", [(self._store, day, json.dumps(ids))])
+        return ids
+
+    def _deleted(self) -> set[str]:
+        return {change["run"] for change in self._changes() if change.get("delete") and "run" in change}
+
+    def _changes(self) -> list[dict[str, Any]]:
+        seen = {row[0] for row in self._database.execute("select path from changes where store = ?", (self._store,))}
+        for folder in self._ledger.store.scan("changes"):
+            for entry in self._ledger.store.scan(f"changes/{folder.name}"):
+                path = f"changes/{folder.name}/{entry.name}"
+                if path not in seen:
+                    record = self._ledger.records.find(path)
+                    self._write("insert or ignore into changes values (?, ?, ?)", [(self._store, path, json.dumps(record))])
+        rows = self._database.execute("select record from changes where store = ? order by path", (self._store,))
+        return [json.loads(row[0]) for row in rows]
+
+    def _add(self, run_id: str, record: Mapping[str, Any]) -> None:
+        text = json.dumps(record)
+        outputs, inputs = [], []
+        for step, found in record["steps"].items():
+            for name, output in found.get("outputs", {}).items():
+                outputs.append((self._store, run_id, step, name, output.get("artifact"), output.get("version"), output["digest"]))
+            for parameter, digests in found.get("inputs", {}).items():
+                inputs += [(self._store, run_id, step, parameter, digest) for digest in digests]
+        row = (self._store, run_id, record["name"], record["pipeline"], record["status"], text)
+        try:
+            with self._database:
+                if self._database.execute("insert or ignore into runs values (?, ?, ?, ?, ?, ?)", row).rowcount:
+                    self._database.executemany("insert into outputs values (?, ?, ?, ?, ?, ?, ?)", outputs)
+                    self._database.executemany("insert into inputs values (?, ?, ?, ?, ?)", inputs)
+        except sqlite3.OperationalError:
+            return  # another reader holds the index; it is a cache, and the record is at hand
+
+    def _write(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
+        with contextlib.suppress(sqlite3.OperationalError), self._database:
+            self._database.executemany(statement, rows)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """The database, made anew when it is damaged or of another version; in memory where no file can be."""
+    for attempt in (1, 2):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return _connected(str(path))
+        except (sqlite3.DatabaseError, OSError):
+            if attempt == 1:
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
+    return _connected(":memory:")
+
+
+def _connected(path: str) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=1.0, check_same_thread=False)
+    if database.execute("pragma user_version").fetchone()[0] not in (0, _VERSION):
+        database.close()
+        raise sqlite3.DatabaseError("an index of another version")
+    if not database.execute("select 1 from sqlite_master where name = 'changes'").fetchone():
+        database.execute("pragma journal_mode = wal")
+        database.executescript(_SCHEMA)
+        database.execute(f"pragma user_version = {_VERSION}")
+    database.execute("pragma synchronous = off")
+    return database

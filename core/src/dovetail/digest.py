@@ -1,0 +1,42 @@
+"""Digests: of bytes, of files, and of plain values in one canonical encoding.
+
+The hash is BLAKE3 (256 bits, lower-case hex): it reads payload several times faster than SHA-256, so hashing a large
+artifact costs less than writing it. The name of the hash is kept in a store's `format.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from blake3 import blake3
+
+HASH_NAME = "blake3"
+LENGTH = 64  # hex characters
+_IN_ONE_READ = 1 << 20  # bytes; larger files are mapped and hashed by several threads
+
+
+def of_bytes(data: bytes) -> str:
+    return str(blake3(data).hexdigest())
+
+
+def of_file(path: str | os.PathLike[str]) -> str:
+    """The digest of a file's content. Raises OSError as `open` does."""
+    with open(path, "rb", buffering=0) as file:
+        if os.fstat(file.fileno()).st_size <= _IN_ONE_READ:
+            return of_bytes(file.read())
+    return str(blake3(max_threads=blake3.AUTO).update_mmap(path).hexdigest())
+
+
+def canonical(value: Any) -> bytes:
+    """JSON with sorted keys and no spaces: equal plain values give equal bytes, unequal ones unequal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def of_json(value: Any) -> str:
+    return of_bytes(canonical(value))
+
+
+def is_digest(text: str) -> bool:
+    return len(text) == LENGTH and not set(text) - set("0123456789abcdef")

@@ -1,0 +1,38 @@
+"""`python -m dovetail.execution`: the worker's command line, and the process that drives a detached run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from dovetail.errors import DovetailError
+from dovetail.execution.driving import drive_recorded, resume_recorded
+from dovetail.execution.worker import run_step, serve
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m dovetail.execution", description="Run one step of a run, or drive a recorded run.")
+    parser.add_argument("address", nargs="?", help="the run's address")
+    parser.add_argument("invocation", nargs="?", help="the step to run; without it the whole run is driven from here")
+    parser.add_argument("--attempt", type=int, default=1)
+    parser.add_argument("--serve", type=int, metavar="DESCRIPTOR", help="run steps named on standard input and answer on this descriptor")
+    parser.add_argument("--resume", metavar="STACK", help="resume the ended run on the stack of this JSON")
+    chosen = parser.parse_args()
+    if chosen.serve is not None:
+        serve(chosen.serve)
+        return 0
+    if chosen.address is None:
+        parser.error("an address is needed")
+    if chosen.resume is not None:
+        return resume_recorded(chosen.address, chosen.resume)
+    if chosen.invocation is None:
+        return drive_recorded(chosen.address)
+    return int(run_step(chosen.address, chosen.invocation, chosen.attempt))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except DovetailError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)

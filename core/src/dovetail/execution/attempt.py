@@ -1,0 +1,357 @@
+"""One attempt at one step: read inputs, call the function, write outputs, commit the outcome."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from dovetail.components.experiment_tracker import ExperimentTracker
+from dovetail.errors import MaterializerError, RunCancelled, StepFailed
+from dovetail.execution import watching
+from dovetail.execution.capture import capturing
+from dovetail.execution.finishing import entry_of
+from dovetail.execution.scope import StepScope, entered, running
+from dovetail.execution.work import RunInfo
+from dovetail.graph.annotations import Signature
+from dovetail.graph.definition import StepDefinition
+from dovetail.planning.workspace import Workspace, addressed
+from dovetail.stack.references import redact
+from dovetail.values.artifacts import ArtifactConfig, ArtifactType
+from dovetail.values.context import StepRun
+from dovetail.values.encoding import decode, type_name
+from dovetail.values.graph import OutputSpec
+from dovetail.values.names import fill
+from dovetail.values.plan import PlanStep, Status
+
+_ATOMS = (str, int, float, bool, type(None))
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What it takes to run a step once. `inputs` are resolved; `number` counts from 1."""
+
+    workspace: Workspace
+    run: RunInfo
+    step: PlanStep
+    definition: StepDefinition
+    inputs: Mapping[str, Any]
+    key: str | None
+    number: int = 1
+
+
+class AttemptFailed(Exception):  # noqa: N818  # it ends an attempt; whether that is an error is decided by retries
+    """The step's function, or saving its outputs, raised `error`. `outcome` is what to commit if no retry follows."""
+
+    def __init__(self, error: BaseException, outcome: dict[str, Any]) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.outcome = outcome
+
+
+def perform(attempt: Attempt) -> dict[str, Any]:
+    """Run the attempt and commit its outcome, which is returned; raises AttemptFailed, with nothing committed."""
+    step, run = attempt.step, attempt.run
+    records = attempt.workspace.ledger.run(run.run_id)
+    started = time.time()
+    records.start_attempt(step.invocation, attempt.number, {"started": started, "pid": os.getpid()})
+    scope = _scope(attempt)
+    watching.watch()
+    try:
+        with _environment(step.environment.env), capturing():
+            outputs = _execute(attempt, scope)
+        outcome = _outcome(attempt, scope, started, Status.COMPLETED, outputs)
+    except BaseException as error:
+        scope.end(Status.FAILED)
+        outcome = _outcome(attempt, scope, started, _ending(error), {}, error)
+        flush(scope)
+        raise AttemptFailed(error, outcome) from error
+    scope.end(Status.COMPLETED)
+    flush(scope)
+    commit(attempt.workspace, run, step, attempt.key, outcome)
+    return outcome
+
+
+def settle(attempt: Attempt) -> tuple[dict[str, Any] | None, BaseException | None]:
+    """Perform and commit whatever came of it: (outcome, error), the outcome being None where another attempt follows."""
+    try:
+        return perform(attempt), None
+    except AttemptFailed as failure:
+        if retries(attempt.step, attempt.number, failure.error):
+            attempt.workspace.ledger.run(attempt.run.run_id).end_attempt(attempt.step.invocation, attempt.number, failure.outcome)
+            return None, failure.error
+        commit(attempt.workspace, attempt.run, attempt.step, None, failure.outcome)
+        return failure.outcome, failure.error
+
+
+def commit(workspace: Workspace, run: RunInfo, step: PlanStep, key: str | None, outcome: dict[str, Any]) -> bool:
+    """Create the outcome, then its cache entry; False when another outcome was there first."""
+    won = workspace.ledger.run(run.run_id).commit(step.invocation, outcome)
+    if key is not None and outcome["status"] == Status.COMPLETED:
+        workspace.ledger.cache.add(key, entry_of({"id": run.run_id, "name": run.run_name}, step.invocation, outcome))
+    return won
+
+
+def _scope(attempt: Attempt) -> StepScope:
+    run, step = attempt.run, attempt.step
+    model = step.options.get("model")
+    name = fill("model", model["name"], datetime.fromtimestamp(run.created, timezone.utc), run.substitutions) if model else None
+    parameters = {name: given["value"] for name, given in attempt.inputs.items() if "value" in given}
+    tracker = attempt.workspace.stack.components.get("experiment_tracker")
+    step_run = StepRun(
+        run.run_id, run.run_name, run.pipeline, step.invocation, step.node.step, attempt.number, parameters,
+        (*run.tags, *step.options.get("tags", ())), name, run.models.get(name) if name else None, run.stack["name"],
+        run.prepared.get("experiment_tracker"),
+    )  # fmt: skip
+    scope = StepScope(attempt.workspace, step_run)
+    if tracker is not None:
+        scope.make_tracker = lambda: make_tracker(attempt.workspace, step)
+    return scope
+
+
+def make_tracker(workspace: Workspace, step: PlanStep) -> ExperimentTracker | None:
+    """A tracker of its own for one step run, with the settings that the step has for it."""
+    settings: dict[str, Any] = {}
+    for target, said in (step.options.get("settings") or {}).items():
+        if addressed(workspace, target) == "experiment_tracker":
+            settings.update(said)
+    made: Any = workspace.stack.with_settings("experiment_tracker", settings)
+    return made if isinstance(made, ExperimentTracker) else None
+
+
+def _execute(attempt: Attempt, scope: StepScope) -> dict[str, Any]:
+    definition, options = attempt.definition, attempt.definition.options
+    signature = definition.signature
+    arguments = {name: _load(attempt, given, _annotation(signature, name)) for name, given in attempt.inputs.items()}
+    scope.readings += watching.parameter_readings(scope, dict(attempt.inputs))
+    if attempt.step.options.get("experiment_tracker"):
+        scope.mirror(lambda tracker: None)
+    with entered(scope):
+        _hook(options.on_start)
+        try:
+            value = definition.function(**arguments)
+            del arguments
+        except BaseException as error:
+            _failed(attempt, error)
+            raise
+    try:
+        outputs = _save_outputs(attempt, scope, value, annotated=signature.outputs is not None)
+    except BaseException as error:
+        with entered(scope):
+            _failed(attempt, error)
+        raise
+    with entered(scope):
+        _hook(options.on_success)
+        _hook(options.on_end)
+    return outputs
+
+
+def _failed(attempt: Attempt, error: BaseException) -> None:
+    if not retries(attempt.step, attempt.number, error):
+        _hook(attempt.definition.options.on_failure, error)
+        _hook(attempt.definition.options.on_end)
+
+
+def retries(step: PlanStep, number: int, error: BaseException) -> bool:
+    """Whether another attempt follows one that ended so."""
+    if isinstance(error, (KeyboardInterrupt, RunCancelled)):
+        return False
+    return number <= step.retry.max_retries and step.retry.covers(error)
+
+
+def _annotation(signature: Signature, name: str) -> Any:
+    parameter = signature.parameters.get(name)
+    return parameter.annotation if parameter is not None else Any
+
+
+def _load(attempt: Attempt, given: Mapping[str, Any], annotation: Any) -> Any:
+    if "value" in given:
+        value = given["value"]
+        return value if isinstance(value, _ATOMS) else decode(value, _Resolver(attempt.workspace, annotation))
+    if "artifact" in given:
+        return attempt.workspace.ledger.artifacts.load(given["artifact"])
+    if "list" in given:
+        return [_load(attempt, item, Any) for item in given["list"]]
+    return {key: _load(attempt, item, Any) for key, item in given["dict"].items()}
+
+
+class _Resolver:
+    """Types that the parameter's own annotation holds, then those that a record may name."""
+
+    def __init__(self, workspace: Workspace, annotation: Any) -> None:
+        self._annotated = {type_name(cls): cls for cls in _classes(annotation)}
+        self._workspace = workspace
+
+    def __call__(self, target: str) -> Any:
+        found = self._annotated.get(target)
+        return found if found is not None else self._workspace.ledger.artifacts.materializers.resolve(target)
+
+
+def _classes(annotation: Any) -> list[type]:
+    members = [cls for part in getattr(annotation, "__args__", ()) for cls in _classes(part)]
+    return [annotation, *members] if isinstance(annotation, type) else members
+
+
+def _save_outputs(attempt: Attempt, scope: StepScope, value: Any, *, annotated: bool) -> dict[str, Any]:
+    specs = attempt.step.node.outputs
+    values = _split(attempt.step.invocation, value, specs)
+    if not annotated and value is not None:
+        warnings.warn(
+            f"Step '{attempt.step.node.step}' has no return annotation; its value is kept as 'output', by its type "
+            f"{type_name(type(value))}. Annotate it: -> {type(value).__name__}.",
+            stacklevel=2,
+        )
+    outputs = {}
+    for spec, item in zip(specs, values, strict=True):
+        outputs[spec.name] = _save_output(attempt, scope, spec, item)
+    return outputs
+
+
+def _split(invocation: str, value: Any, specs: tuple[OutputSpec, ...]) -> tuple[Any, ...]:
+    if len(specs) == 1:
+        return (value,)
+    if not specs:
+        return ()
+    if not isinstance(value, (tuple, list)) or len(value) != len(specs):
+        given = f"{len(value)} values" if isinstance(value, (tuple, list)) else f"one {type(value).__name__}"
+        names = ", ".join(spec.name for spec in specs)
+        raise StepFailed(f"Step '{invocation}' is annotated to return {len(specs)} outputs ({names}) and returned {given}.")
+    return tuple(value)
+
+
+def _save_output(attempt: Attempt, scope: StepScope, spec: OutputSpec, value: Any) -> dict[str, Any]:
+    artifacts = attempt.workspace.ledger.artifacts
+    config = None
+    unnamed = scope.output_metadata.get("", {}) if len(attempt.step.node.outputs) == 1 else {}
+    extra = {**spec.metadata, **unnamed, **scope.output_metadata.get(spec.name, {})}
+    if extra or spec.artifact_type:
+        config = ArtifactConfig(artifact_type=ArtifactType(spec.artifact_type) if spec.artifact_type else None)
+    cls = artifacts.materializers.named(spec.materializer) if spec.materializer else None
+    if spec.itemwise:
+        if not isinstance(value, (list, tuple)):
+            raise MaterializerError(
+                f"Output '{spec.name}' of step '{attempt.step.invocation}' is mapped over, so it must be a list, not {type(value).__name__}."
+            )
+        kept, manifest = artifacts.save_items([artifacts.save(item, config, cls)[0] for item in value])
+    else:
+        kept, manifest = artifacts.save(value, config, cls)
+    record = {"digest": kept, "type": manifest.type, "size": manifest.size, "kind": manifest.artifact_type}
+    return named_output(attempt.workspace, attempt.run, attempt.step, spec, record, extra)
+
+
+def named_output(
+    workspace: Workspace, run: RunInfo, step: PlanStep, spec: OutputSpec, record: dict[str, Any], metadata: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Claim the next version of the output's artifact name; gives what the outcome records of it."""
+    name = artifact_name(run, step.invocation, spec)
+    said = {"metadata": dict(metadata)} if metadata else {}
+    tags = {"tags": list(spec.tags)} if spec.tags else {}
+    claim = {"digest": record["digest"], "run": run.run_id, "invocation": step.invocation, "output": spec.name, "at": time.time(), **tags}
+    version = workspace.ledger.versions.claim_artifact(name, claim)
+    return {"artifact": name, "version": version, **record, **said, **tags}
+
+
+def artifact_name(run: RunInfo, invocation: str, spec: OutputSpec) -> str:
+    """The name in the whole store; a child of a mapped step adds its number."""
+    if spec.artifact is None:
+        return f"{run.pipeline}.{invocation}.{spec.name}"
+    _, _, child = invocation.partition(".")
+    moment = datetime.fromtimestamp(run.created, timezone.utc)
+    name = fill("artifact", spec.artifact, moment, run.substitutions) if "{" in spec.artifact else spec.artifact
+    return f"{name}.{child}" if child else name
+
+
+def _outcome(
+    attempt: Attempt, scope: StepScope, started: float, status: Status, outputs: dict[str, Any], error: BaseException | None = None
+) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "status": status.value,
+        "attempt": attempt.number,
+        "started": started,
+        "ended": time.time(),
+        "inputs": dict(attempt.inputs),
+        "outputs": outputs,
+    }
+    found = watching.file_readings(scope) if scope.opened else []
+    optional = {
+        "key": attempt.key,
+        "code": attempt.step.code,
+        "params": scope.params,
+        "metrics": scope.metrics,
+        "metadata": scope.metadata,
+        "model_metadata": scope.model_metadata,
+        "saved": scope.saved,
+        "readings": [*scope.readings, *found],
+        "tracker_errors": scope.tracker_errors,
+        "log": bool(scope.log or scope.chunks),
+    }
+    record.update({name: value for name, value in optional.items() if value})
+    if error is not None:
+        record["error"] = describe_error(error)
+    return record
+
+
+def describe_error(error: BaseException) -> dict[str, Any]:
+    """Type, message and traceback, the framework's own frames left out."""
+    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+    frames = traceback.extract_tb(error.__traceback__)
+    kept = [frame for frame in frames if not frame.filename.startswith(own)] or list(frames)
+    lines = [*traceback.format_list(kept), *traceback.format_exception_only(type(error), error)]
+    return {"type": type_name(type(error)), "message": str(error), "traceback": "".join(lines)}
+
+
+def _ending(error: BaseException) -> Status:
+    return Status.CANCELLED if isinstance(error, (KeyboardInterrupt, RunCancelled)) else Status.FAILED
+
+
+def _hook(hook: Callable[..., Any] | None, *args: Any) -> None:
+    """Call a user's hook, with the error only if it takes one; what a hook raises is told and harms nothing."""
+    if hook is None:
+        return
+    code: Any = getattr(hook, "__code__", None)
+    wanted = args[: code.co_argcount] if code is not None else args
+    try:
+        hook(*wanted)
+    except Exception as error:  # a broken hook never loses a result
+        warnings.warn(f"The hook {getattr(hook, '__name__', hook)!r} raised {type(error).__name__}: {error}", stacklevel=2)
+
+
+class _environment:  # noqa: N801  # reads as a sentence: with _environment(…)
+    """Sets environment variables for a block, and puts back what was there."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+
+    def __enter__(self) -> None:
+        if self._variables:
+            self._before = {name: os.environ.get(name) for name in self._variables}
+            os.environ.update(self._variables)
+
+    def __exit__(self, *_: object) -> None:
+        for name in self._variables:
+            before = self._before[name]
+            if before is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = before
+
+
+def flush(scope: StepScope) -> None:
+    """Store what the step printed since the last chunk, secrets hidden."""
+    lines, scope.log = scope.log, []
+    if lines:
+        number, scope.chunks = scope.chunks, scope.chunks + 1
+        text = redact("".join(lines), scope.workspace.stack.secrets())
+        run = scope.step_run
+        scope.workspace.ledger.run(run.run_id).add_log(run.name, run.attempt, number, text)
+
+
+def flush_all(run_id: str) -> None:
+    """Store what the running steps of a run printed since their last chunks."""
+    for scope in running(run_id):
+        flush(scope)

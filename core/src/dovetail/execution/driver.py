@@ -1,0 +1,362 @@
+"""Keeps a run's order: what is ready, what is skipped, what failed, what is mapped; and tells of it."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from dovetail.components.orchestrator import Task
+from dovetail.execution.attempt import commit, make_tracker, named_output
+from dovetail.execution.pool import WorkerPool
+from dovetail.execution.tasks import StepTask
+from dovetail.execution.work import RunInfo
+from dovetail.graph.definition import StepDefinition
+from dovetail.graph.references import holds
+from dovetail.planning.keys import key_of, resolve
+from dovetail.planning.planner import look_up
+from dovetail.planning.workspace import Workspace
+from dovetail.values.context import StepRun
+from dovetail.values.encoding import decode
+from dovetail.values.plan import Decision, Plan, PlanStep, Status
+from dovetail.values.settings import Resources
+
+Listener = Callable[[str, Mapping[str, Any]], None]
+_ENDED_BADLY = (Status.FAILED, Status.CANCELLED, Status.INTERRUPTED)
+
+
+class Driver:
+    """Drives one run in this process. `outcomes` holds what each invocation came to, by name."""
+
+    def __init__(
+        self, workspace: Workspace, plan: Plan, definitions: Callable[[PlanStep], StepDefinition], listeners: Iterable[Listener] = ()
+    ) -> None:
+        self.workspace = workspace
+        self.plan = plan
+        self.info = RunInfo.of(plan)
+        self.records = workspace.ledger.run(plan.run_id)
+        self.outcomes: dict[str, dict[str, Any]] = {}
+        self.first_error: BaseException | None = None
+        self.failed: str | None = None
+        self.pool = WorkerPool()
+        self._definitions = definitions
+        self._listeners = tuple(listeners)
+        self._steps = {step.invocation: step for step in plan.steps}
+        self._downstream: dict[str, list[str]] = {}
+        self._waiting: dict[str, int] = {}
+        self._ready: deque[str] = deque()
+        self._children: dict[str, list[str]] = {}
+        self._running: dict[str, StepTask] = {}
+        self._cancel = threading.Event()
+        self._stop_at_failure = plan.options.get("failure_policy", "stop") == "stop"
+        self._wire()
+
+    def _wire(self) -> None:
+        for step in self.plan.steps:
+            upstream = {name for name, _ in step.node.upstream()}
+            self._waiting[step.invocation] = len(upstream)
+            for name in upstream:
+                self._downstream.setdefault(name, []).append(step.invocation)
+            if not upstream:
+                self._ready.append(step.invocation)
+
+    def definition(self, step: PlanStep) -> StepDefinition:
+        return self._definitions(step)
+
+    def cancel(self) -> None:
+        self._cancel.set()
+
+    def cancelled(self) -> bool:
+        return self._cancel.is_set()
+
+    def process_wide_state(self, step: PlanStep) -> bool:
+        """Whether a component that the step uses changes what all steps of a process share."""
+        tracker: Any = self.workspace.stack.build("experiment_tracker")
+        return tracker is not None and bool(tracker.process_wide_state)
+
+    def tell(self, event: str, step: PlanStep, **facts: Any) -> None:
+        self.announce(event, {"step": step.invocation, **facts})
+
+    def announce(self, event: str, facts: Mapping[str, Any]) -> None:
+        """Tell the listeners of this run, then every observer among the plugins."""
+        told = {"run_id": self.plan.run_id, "run_name": self.plan.run_name, "pipeline": self.plan.pipeline, "stack": self.plan.stack["name"], **facts}
+        for listener in self._listeners:
+            listener(event, told)
+        self.workspace.registry.observe(event, told)
+
+    # -- the loop ------------------------------------------------------------------------------------------------------
+
+    def drive(self, start: Callable[[Task], None], *, slots: int, capacity: Resources | None = None) -> None:
+        """See RunControl."""
+        done: queue.SimpleQueue[StepTask] = queue.SimpleQueue()
+        pending: deque[StepTask] = deque()
+        executor = None
+        try:
+            while True:
+                pending.extend(self._startable())
+                if len(pending) == 1 and not self._running:
+                    self._run_inline(start, pending.popleft())
+                    continue
+                if not pending and not self._running:
+                    return
+                executor = executor or _threads(slots)
+                self._start(start, pending, executor, done, slots, capacity)
+                self._ended(done.get())
+        finally:
+            if executor is not None:
+                executor.shutdown(wait=True)
+
+    def _run_inline(self, start: Callable[[Task], None], task: StepTask) -> None:
+        task.alone = True
+        self._starting(task)
+        _guarded(start, task)
+        self._ended(task)
+
+    def _start(
+        self, start: Callable[[Task], None], pending: deque[StepTask], executor: Any, done: queue.SimpleQueue[StepTask], slots: int, capacity: Resources | None
+    ) -> None:
+        for task in list(pending):
+            if len(self._running) >= slots:
+                return
+            if self._fits(task, capacity):
+                pending.remove(task)
+                self._starting(task)
+                executor.submit(_run_and_report, start, task, done)
+
+    def _fits(self, task: StepTask, capacity: Resources | None) -> bool:
+        """Whether the step's resources are free now; a step that is alone always fits."""
+        if capacity is None or not self._running:
+            return True
+        for name in ("cpu", "memory", "gpu"):
+            limit, wants = getattr(capacity, name), getattr(task.resources, name) or 0
+            used = sum(getattr(other.resources, name) or 0 for other in self._running.values())
+            if limit is not None and wants and used + wants > limit:
+                return False
+        return True
+
+    def _starting(self, task: StepTask) -> None:
+        self._running[task.invocation] = task
+        self.tell("dovetail_step_started", task.step, attempt=1)
+
+    def _ended(self, task: StepTask) -> None:
+        del self._running[task.invocation]
+        assert task.outcome is not None
+        if task.error is not None and self.first_error is None:
+            self.first_error = task.error
+        self._settle(task.step, task.outcome)
+
+    # -- what becomes ready --------------------------------------------------------------------------------------------
+
+    def _startable(self) -> Iterable[StepTask]:
+        """Take everything that is ready; what needs no running is settled here, which may make more ready."""
+        while self._ready:
+            task = self._begin(self._steps[self._ready.popleft()])
+            if task is not None:
+                yield task
+
+    def _begin(self, step: PlanStep) -> StepTask | None:
+        if step.decision is Decision.TAKEN:
+            return self._take_over(step)
+        reason = self._reason_to_skip(step)
+        if reason is not None:
+            return self._skip(step, reason)
+        if step.node.mapped is not None:
+            return self._expand(step)
+        if step.decision is Decision.CACHED and step.entry is not None:
+            inputs = {name: resolve(given, self._output) or {} for name, given in step.node.inputs.items()}
+            return self._from_cache(step, inputs, step.key, step.entry)
+        inputs = {}
+        for name, given in step.node.inputs.items():
+            found = resolve(given, self._output)
+            if found is None:
+                return self._skip(step, f"its input '{name}' was not given")
+            inputs[name] = found
+        key = key_of(step.base, inputs) if step.base is not None else None
+        if key is not None and key != step.key:
+            entry, _ = look_up(self.workspace, key)
+            if entry is not None:
+                return self._from_cache(step, inputs, key, entry)
+        return StepTask(self, step, inputs, key)
+
+    def _reason_to_skip(self, step: PlanStep) -> str | None:
+        if self._cancel.is_set():
+            return "the run was cancelled"
+        if self.failed is not None and self._stop_at_failure:
+            return f"step '{self.failed}' failed"
+        for name, _ in step.node.upstream():
+            status = Status(self.outcomes[name]["status"])
+            if not status.is_success:
+                return f"step '{name}' was skipped" if status is Status.SKIPPED else f"step '{name}' failed"
+        for condition in step.node.when:
+            if not holds(dict(condition), self._value):
+                return "its condition does not hold"
+        return None
+
+    def _value(self, given: Mapping[str, Any]) -> Any:
+        if "value" in given:
+            return decode(given["value"], self.workspace.ledger.artifacts.materializers.resolve)
+        output = self._output(given["from"], given["output"])
+        return self.workspace.ledger.artifacts.load(output["digest"]) if output is not None else None
+
+    def _output(self, invocation: str, output: str) -> Mapping[str, Any] | None:
+        outputs: Mapping[str, Any] = self.outcomes.get(invocation, {}).get("outputs", {})
+        return outputs.get(output)
+
+    def _skip(self, step: PlanStep, reason: str) -> None:
+        cancelled = self._cancel.is_set()
+        now = time.time()
+        status = Status.CANCELLED if cancelled else Status.SKIPPED
+        self._commit(step, None, {"status": status.value, "why": reason, "started": now, "ended": now, "inputs": {}, "outputs": {}})
+
+    def _take_over(self, step: PlanStep) -> None:
+        taken = dict(step.entry or {})
+        taken.pop("nonce", None)
+        self._commit(step, None, {**taken, "taken_from": self.plan.resumes})
+
+    def _from_cache(self, step: PlanStep, inputs: Mapping[str, Any], key: str | None, entry: Mapping[str, Any]) -> None:
+        now = time.time()
+        kept = {name: entry[name] for name in ("params", "metrics", "metadata") if name in entry}
+        source = {"run": entry["run"], "run_name": entry.get("run_name"), "invocation": entry["invocation"]}
+        outcome = {
+            "status": Status.CACHED.value, "started": now, "ended": now, "inputs": dict(inputs), "outputs": entry["outputs"],
+            "key": key, "code": step.code, "cached": source, **kept,
+        }  # fmt: skip
+        self._mirror_again(step, kept)
+        self._commit(step, None, outcome)
+
+    def _mirror_again(self, step: PlanStep, kept: Mapping[str, Any]) -> None:
+        """Tell the tracker what a cached step logged when it ran, marked as cached."""
+        if "experiment_tracker" not in self.workspace.stack.components or not (kept.get("params") or kept.get("metrics")):
+            return
+        run = StepRun(
+            self.plan.run_id, self.plan.run_name, self.plan.pipeline, step.invocation, step.node.step, tags=self.plan.tags,
+            stack=self.plan.stack["name"], prepared=self.info.prepared.get("experiment_tracker"), status=Status.CACHED.value,
+        )  # fmt: skip
+        try:
+            tracker = make_tracker(self.workspace, step)
+            if tracker is None:
+                return
+            tracker.start(run)
+            tracker.log_params(kept.get("params", {}))
+            for name, points in kept.get("metrics", {}).items():
+                for value, number, _ in points:
+                    tracker.log_metrics({name: value}, number)
+            tracker.finish(run)
+        except Exception as error:  # whatever a vendor's client raises; the record has it all
+            self.tell("dovetail_tracker_failed", step, error=str(error))
+
+    # -- mapped steps --------------------------------------------------------------------------------------------------
+
+    def _expand(self, step: PlanStep) -> None:
+        node = step.node
+        assert node.mapped is not None
+        items = self._items(node.inputs[node.mapped])
+        names = [f"{step.invocation}.{number}" for number in range(len(items))]
+        self.records.expand(step.invocation, {"children": names})
+        self._children[step.invocation] = names
+        self._waiting[step.invocation] = len(names)
+        for name, item in zip(names, items, strict=True):
+            child = replace(node, invocation=name, mapped=None, when=(), after=(), inputs={**node.inputs, node.mapped: item})
+            self._steps[name] = replace(step, node=child, decision=Decision.LATER)
+            self._downstream[name] = [step.invocation]
+            self._ready.append(name)
+        if not names:
+            self._gather(step)
+
+    def _items(self, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+        resolved = resolve(given, self._output)
+        assert resolved is not None
+        if "list" in resolved:
+            return list(resolved["list"])
+        if "value" in resolved:
+            return [{"value": item} for item in resolved["value"]]
+        manifest = self.workspace.ledger.artifacts.get(resolved["artifact"])
+        if manifest.items is None:
+            return self._stored_again(resolved["artifact"])
+        return [{"artifact": item} for item in manifest.items]
+
+    def _stored_again(self, digest: str) -> list[dict[str, Any]]:
+        """A list that was stored whole, because it came from elsewhere: its items become artifacts."""
+        artifacts = self.workspace.ledger.artifacts
+        return [{"artifact": artifacts.save(item)[0]} for item in artifacts.load(digest)]
+
+    def _gather(self, step: PlanStep) -> None:
+        children = [self.outcomes[name] for name in self._children[step.invocation]]
+        statuses = {Status(child["status"]) for child in children}
+        now = time.time()
+        started = min((child["started"] for child in children), default=now)
+        outcome: dict[str, Any] = {"status": _gathered(statuses).value, "started": started, "ended": now, "inputs": {}, "outputs": {}}
+        outcome["children"] = list(self._children[step.invocation])
+        if Status(outcome["status"]).is_success:
+            for spec in step.node.outputs:
+                kept, manifest = self.workspace.ledger.artifacts.save_items([child["outputs"][spec.name]["digest"] for child in children])
+                size = sum(child["outputs"][spec.name]["size"] for child in children)
+                record = {"digest": kept, "type": manifest.type, "size": size, "kind": manifest.artifact_type}
+                outcome["outputs"][spec.name] = named_output(self.workspace, self.info, step, spec, record, {})
+        self._commit(step, None, outcome)
+
+    # -- what came of it -----------------------------------------------------------------------------------------------
+
+    def _commit(self, step: PlanStep, key: str | None, outcome: dict[str, Any]) -> None:
+        if not commit(self.workspace, self.info, step, key, outcome):
+            outcome = self.records.outcome(step.invocation) or outcome
+        self._settle(step, outcome)
+
+    def _settle(self, step: PlanStep, outcome: dict[str, Any]) -> None:
+        self.outcomes[step.invocation] = outcome
+        status = Status(outcome["status"])
+        if status in _ENDED_BADLY and self.failed is None:
+            self.failed = step.invocation
+        facts = {"status": status.value, "attempt": outcome.get("attempt", 1), "seconds": outcome["ended"] - outcome["started"]}
+        if "error" in outcome:
+            facts["error"] = f"{outcome['error']['type'].rpartition(':')[2]}: {outcome['error']['message']}"
+        if "why" in outcome:
+            facts["why"] = outcome["why"]
+        self.tell("dovetail_step_finished", step, **facts)
+        for name in self._downstream.get(step.invocation, ()):
+            self._waiting[name] -= 1
+            if self._waiting[name] == 0:
+                if name in self._children:
+                    self._gather(self._steps[name])
+                else:
+                    self._ready.append(name)
+
+    def running(self) -> list[StepTask]:
+        return list(self._running.values())
+
+
+def _gathered(statuses: set[Status]) -> Status:
+    for bad in (Status.CANCELLED, Status.INTERRUPTED, Status.FAILED, Status.SKIPPED):
+        if bad in statuses:
+            return bad
+    return Status.CACHED if statuses == {Status.CACHED} else Status.COMPLETED
+
+
+def _threads(slots: int) -> Any:
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(max_workers=slots, thread_name_prefix="dovetail-step")
+
+
+def _run_and_report(start: Callable[[Task], None], task: StepTask, done: queue.SimpleQueue[StepTask]) -> None:
+    try:
+        _guarded(start, task)
+    except BaseException as error:  # reaches the caller through the run's outcome
+        task.error = error
+    done.put(task)
+
+
+def _guarded(start: Callable[[Task], None], task: StepTask) -> None:
+    """Start a task, and make sure that it has an outcome whatever the orchestrator or the store did."""
+    try:
+        start(task)
+    except Exception as error:
+        task.fail(error)
+    if task.outcome is None:
+        task.outcome = task.driver.records.outcome(task.invocation)
+    if task.outcome is None:
+        task.fail(RuntimeError("the orchestrator returned without running it"))

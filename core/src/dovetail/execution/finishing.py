@@ -1,0 +1,110 @@
+"""Closing a run: its last record repeats what lists and lineage need, so that they read one object per run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dovetail.components.orchestrator import Orchestrator
+from dovetail.ledger.ledger import Ledger
+from dovetail.ledger.runs import RunRecords
+from dovetail.planning.keys import references
+from dovetail.values.plan import Status
+
+_OF_THE_HEADER = ("id", "name", "pipeline", "stack", "created", "tags", "models", "resumes", "package", "parameters")
+
+
+def summary(header: Mapping[str, Any], outcomes: Mapping[str, Mapping[str, Any]], status: Status, ended: float) -> dict[str, Any]:
+    """The record that ends a run."""
+    steps = {name: step_summary(outcome) for name, outcome in outcomes.items()}
+    kept = {name: header[name] for name in _OF_THE_HEADER if header.get(name)}
+    return {**kept, "status": status.value, "ended": ended, "steps": steps}
+
+
+def step_summary(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """`inputs`: digests of the artifacts taken, by parameter; `outputs`: name → artifact, version, digest, type, size."""
+    inputs = {name: found for name, given in outcome.get("inputs", {}).items() if (found := list(references(given)))}
+    record: dict[str, Any] = {"status": outcome["status"], "started": outcome["started"], "ended": outcome["ended"]}
+    for name, value in (("inputs", inputs), ("outputs", outcome.get("outputs")), ("metrics", last_values(outcome)), ("children", outcome.get("children"))):
+        if value:
+            record[name] = value
+    return record
+
+
+def last_values(outcome: Mapping[str, Any]) -> dict[str, float]:
+    return {name: points[-1][0] for name, points in outcome.get("metrics", {}).items() if points}
+
+
+def status_of(outcomes: Mapping[str, Mapping[str, Any]]) -> Status:
+    """What steps' outcomes make of their run."""
+    statuses = {Status(outcome["status"]) for outcome in outcomes.values()}
+    for bad in (Status.INTERRUPTED, Status.CANCELLED, Status.FAILED):
+        if bad in statuses:
+            return bad
+    return Status.CACHED if statuses and statuses <= {Status.CACHED} else Status.COMPLETED
+
+
+def close_if_over(ledger: Ledger, run_id: str, orchestrator: Orchestrator | None) -> dict[str, Any] | None:
+    """The run's last record, made now if all outcomes are there or its coordinator is gone; None while it goes on.
+
+    Closing a run whose coordinator is gone gives each open step the outcome `interrupted`. Nothing is closed where that
+    cannot be told.
+    """
+    records = ledger.run(run_id)
+    finished = records.finished()
+    if finished is not None:
+        return finished
+    header = records.header()
+    if header is None:
+        return None
+    wanted = [step["node"]["invocation"] for step in records.plan()["steps"]]
+    outcomes = {name: outcome for name in wanted if (outcome := records.outcome(name)) is not None}
+    if len(outcomes) < len(wanted) and not _gone(records, header, orchestrator):
+        return None
+    for name in wanted:
+        if name not in outcomes:
+            outcomes[name] = _interrupt(records, name)
+    outcomes.update(_children(records, outcomes))
+    _repair_cache(ledger, header, outcomes)
+    records.finish(summary(header, outcomes, status_of(outcomes), time.time()))
+    return records.finished()
+
+
+def _gone(records: RunRecords, header: Mapping[str, Any], orchestrator: Orchestrator | None) -> bool:
+    if header.get("driven", True):
+        return records.coordinator_gone(header)
+    return orchestrator is not None and orchestrator.alive(header) is False
+
+
+def _interrupt(records: RunRecords, name: str) -> dict[str, Any]:
+    now = time.time()
+    attempts = records.attempts(name)
+    started = (records.attempt(name, attempts[-1]) or {}).get("started", now) if attempts else now
+    why = "the process that drove the run has gone"
+    records.commit(name, {"status": Status.INTERRUPTED.value, "why": why, "started": started, "ended": now, "inputs": {}, "outputs": {}})
+    return records.outcome(name) or {}
+
+
+def _children(records: RunRecords, outcomes: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name in list(outcomes):
+        for child in (records.expansion(name) or {}).get("children", ()):
+            outcome = records.outcome(child)
+            if outcome is not None:
+                yield child, outcome
+
+
+def _repair_cache(ledger: Ledger, header: Mapping[str, Any], outcomes: Mapping[str, Mapping[str, Any]]) -> None:
+    """A writer that died between an outcome and its cache entry left the entry to whoever reads."""
+    for name, outcome in outcomes.items():
+        key = outcome.get("key")
+        if key is None or outcome["status"] != Status.COMPLETED:
+            continue
+        if not any(entry.get("run") == header["id"] for _, entry in ledger.cache.entries(key)):
+            ledger.cache.add(key, entry_of(header, name, outcome))
+
+
+def entry_of(header: Mapping[str, Any], invocation: str, outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """What the cache keeps of an outcome."""
+    kept = {name: outcome[name] for name in ("outputs", "params", "metrics", "metadata", "readings") if outcome.get(name)}
+    return {"outputs": {}, **kept, "run": header["id"], "run_name": header["name"], "invocation": invocation, "at": outcome["ended"]}

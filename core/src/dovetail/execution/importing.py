@@ -1,0 +1,122 @@
+"""Importing a run's modules from the code that the run kept, not from files that may have been edited since."""
+
+from __future__ import annotations
+
+import contextvars
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import linecache
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from dovetail.errors import ConfigurationError
+from dovetail.graph.definition import HOOKS, Options, StepDefinition, importable
+from dovetail.ledger.records import Records
+from dovetail.planning.package import read_code
+from dovetail.values.imports import load_object
+from dovetail.values.plan import PlanStep
+from dovetail.values.project import cache_folder
+
+importing: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar("dovetail_importing", default=None)
+
+
+@contextmanager
+def inert() -> Iterator[list[Any]]:
+    """While user code is imported, pipeline calls at module level run nothing; they are collected here instead."""
+    calls: list[Any] = []
+    token = importing.set(calls)
+    try:
+        yield calls
+    finally:
+        importing.reset(token)
+
+
+class PackageFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports from a package's files. A module's `__file__` is where its file stood, so that data beside it is found there."""
+
+    def __init__(self, files: Mapping[str, bytes], origins: Mapping[str, str], root: Path) -> None:
+        self._files = files
+        self._places = {name: os.path.join(root, origins.get(name, name)) for name in files}
+        self._folders = {str(parent).replace(os.sep, "/") for name in files for parent in Path(name).parents}
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
+        base = fullname.replace(".", "/")
+        for name, is_package in ((f"{base}/__init__.py", True), (f"{base}.py", False)):
+            if name in self._files:
+                place = self._places[name]
+                spec = importlib.machinery.ModuleSpec(fullname, self, origin=place, is_package=is_package)
+                spec.has_location = True
+                if is_package:
+                    spec.submodule_search_locations = [os.path.dirname(place)]
+                spec.loader_state = name
+                return spec
+        if base in self._folders and path is None:
+            spec = importlib.machinery.ModuleSpec(fullname, None, is_package=True)
+            spec.submodule_search_locations = [os.path.join(entry, base) for entry in sys.path if os.path.isdir(os.path.join(entry, base))]
+            return spec
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        spec: Any = module.__spec__
+        source = self._files[spec.loader_state]
+        text = importlib.util.decode_source(source)
+        linecache.cache[spec.origin] = (len(source), None, text.splitlines(keepends=True), spec.origin)
+        exec(compile(source, spec.origin, "exec", dont_inherit=True), module.__dict__)  # noqa: S102  # this is an importer
+
+    def get_source(self, fullname: str) -> str | None:
+        module = sys.modules.get(fullname)
+        spec: Any = getattr(module, "__spec__", None)
+        return importlib.util.decode_source(self._files[spec.loader_state]) if spec is not None else None
+
+
+def use_package(records: Records, package: str | None, root: str | None) -> None:
+    """Import project modules of this process from the package. Where the project is not on this machine, its files are laid out in the cache folder."""
+    if package is None:
+        return
+    files, origins = read_code(records, package)
+    place = Path(root) if root and os.path.isdir(root) else _laid_out(package, files, origins)
+    sys.meta_path.insert(0, PackageFinder(files, origins, place))
+    for name, origin in origins.items():
+        folder = os.path.join(place, origin)[: -len(name)].rstrip("/")
+        if folder not in sys.path:
+            sys.path.append(folder)
+
+
+def definition_of(step: PlanStep) -> StepDefinition:
+    """The step's function, found by its source, with the hooks that the plan names. Raises ConfigurationError with the cure."""
+    source = step.node.source
+    if not importable(source):
+        raise ConfigurationError(
+            f"Step '{step.invocation}' was defined inside a function ({source}), so no other process can import it. Define it at module level."
+        )
+    found = _find(source, step.invocation)
+    function = found.definition.function if hasattr(found, "definition") else found
+    hooks = {name: _find(step.options[name]["function"], step.invocation) for name in HOOKS if name in step.options}
+    return StepDefinition(function, step.node.step, Options(**hooks))
+
+
+def _find(source: str, invocation: str) -> Any:
+    with inert():
+        try:
+            return load_object(source)
+        except (ImportError, AttributeError) as error:
+            raise ConfigurationError(
+                f"Step '{invocation}' cannot be imported as {source}: {error}. Its module must be importable where the step runs; "
+                f"check that it is part of the project and that what it imports is installed."
+            ) from error
+
+
+def _laid_out(package: str, files: Mapping[str, bytes], origins: Mapping[str, str]) -> Path:
+    root = cache_folder() / "code" / package
+    for name, data in files.items():
+        file = (root / origins.get(name, name).lstrip("/")).resolve()
+        if root.resolve() in file.parents and not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+    return root

@@ -1,0 +1,79 @@
+"""One thread per process that renews leases, keeps logs flowing and hears of cancellations, for all runs of the process."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dovetail.ledger import layout
+from dovetail.ledger.runs import RunRecords
+
+_TICK = 1.0  # seconds
+_log = logging.getLogger("dovetail")
+_lock = threading.Condition()
+_beating: list[Pulse] = []
+_thread: threading.Thread | None = None
+
+
+class Pulse:
+    """Registered while a run, or in a worker a step run, goes on. `cancelled` is set once the run is asked to stop."""
+
+    def __init__(
+        self, records: RunRecords, owner: Mapping[str, Any], *, flush: Callable[[], None], on_cancel: Callable[[], None], beats: bool = True
+    ) -> None:
+        self._records = records
+        self._owner = owner
+        self._flush = flush
+        self._on_cancel = on_cancel
+        self._beats = beats
+        self._local = records.records.store.local_folder("") is not None
+        self._last_beat = self._last_look = time.monotonic()
+        self.cancelled = threading.Event()
+
+    def __enter__(self) -> Pulse:
+        global _thread  # noqa: PLW0603  # one thread serves the process
+        with _lock:
+            _beating.append(self)
+            if _thread is None or not _thread.is_alive():
+                _thread = threading.Thread(target=_beat_all, name="dovetail-pulse", daemon=True)
+                _thread.start()
+            _lock.notify()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with _lock:
+            _beating.remove(self)
+
+    def beat(self) -> None:
+        self._last_beat = time.monotonic()
+        self._records.beat(self._owner)
+
+    def tick(self) -> None:
+        now = time.monotonic()
+        self._flush()
+        if self._beats and now - self._last_beat >= layout.HEARTBEAT:
+            self.beat()
+        if self.cancelled.is_set() or (not self._local and now - self._last_look < layout.HEARTBEAT):
+            return
+        self._last_look = now
+        if self._records.cancelled():
+            self.cancelled.set()
+            self._on_cancel()
+
+
+def _beat_all() -> None:
+    while True:
+        with _lock:
+            while not _beating:
+                _lock.wait()
+        time.sleep(_TICK)
+        with _lock:
+            beating = list(_beating)
+        for pulse in beating:
+            try:
+                pulse.tick()
+            except Exception as error:  # a store that is away for a while; the next tick tries again
+                _log.warning("The lease of a run could not be renewed: %s", error)

@@ -1,0 +1,55 @@
+"""Planning again from what a run recorded: to resume it, or to drive it in another process."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dovetail.errors import ConfigurationError, NotFound
+from dovetail.execution.importing import definition_of, use_package
+from dovetail.graph.tracing import Live, Traced
+from dovetail.ledger.ledger import Ledger
+from dovetail.planning.planner import Planner, Request, taken_outcomes
+from dovetail.planning.workspace import Workspace
+from dovetail.values.graph import Graph
+from dovetail.values.imports import load_object
+from dovetail.values.plan import Plan
+
+
+def recorded_plan(ledger: Ledger, run_id: str) -> Plan:
+    """Raises NotFound where the store has no such run."""
+    records = ledger.run(run_id)
+    if records.header() is None:
+        raise NotFound("run", run_id, (), f"It is not in artifact store '{ledger.store.name}'; choose its stack with --stack.")
+    return Plan.from_json(records.plan())
+
+
+def plan_to_resume(run_id: str, workspace: Workspace) -> Plan:
+    """A new run's plan that takes over what the ended run committed, with the code that the run kept.
+
+    Raises ConfigurationError for a run that still goes on, that completed, or whose steps no process can import.
+    """
+    records = workspace.ledger.run(run_id)
+    old = recorded_plan(workspace.ledger, run_id)
+    finished = records.finished()
+    if finished is None:
+        raise ConfigurationError(f"Run {old.run_name} ({run_id}) has not ended; wait for it, or cancel it: dovetail runs cancel {run_id}.")
+    if finished["status"] in ("completed", "cached"):
+        raise ConfigurationError(f"Run {old.run_name} ({run_id}) has completed, so there is nothing to resume.")
+    use_package(workspace.ledger.records, old.package, old.root)
+    outcomes = {name: outcome for name in finished["steps"] if (outcome := records.outcome(name)) is not None}
+    live = Live()
+    for step in old.steps:
+        definition = definition_of(step)
+        live.definitions[step.invocation] = replace(definition, options=replace(definition.options, **_key_options(step.options)))
+        live.materializers.update({spec.materializer: load_object(spec.materializer) for spec in step.node.outputs if spec.materializer})
+    nodes = tuple(step.node for step in old.steps)
+    graph = Graph(old.pipeline, nodes, old.source, old.parameters, {**old.options, "model": None} if not old.options.get("model") else old.options)
+    request = Request(tags=(), resumes=run_id, taken=taken_outcomes(outcomes))
+    return Planner(workspace, Traced(graph, live), request).plan()
+
+
+def _key_options(options: dict[str, object] | object) -> dict[str, object]:
+    chosen = options.get("cache_key") if isinstance(options, dict) else None
+    if not isinstance(chosen, dict):
+        return {}
+    return {"cache_key": load_object(str(chosen["function"])) if "function" in chosen else chosen["value"]}

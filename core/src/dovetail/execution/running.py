@@ -1,0 +1,165 @@
+"""From a plan to a finished run."""
+
+from __future__ import annotations
+
+import ctypes
+import getpass
+import platform
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from dovetail.components.orchestrator import Orchestrator
+from dovetail.errors import ConfigurationError, RunCancelled
+from dovetail.execution.attempt import flush_all
+from dovetail.execution.driver import Driver, Listener
+from dovetail.execution.finishing import status_of, summary
+from dovetail.execution.pulse import Pulse
+from dovetail.execution.scope import running
+from dovetail.graph.definition import StepDefinition
+from dovetail.ledger import layout
+from dovetail.planning.workspace import Workspace
+from dovetail.values.plan import Plan, PlanStep, Status
+from dovetail.values.processes import process_identity
+
+
+def begin(plan: Plan, workspace: Workspace) -> Plan:
+    """Record that the run exists, with its model versions claimed and its components prepared. Gives the plan as recorded."""
+    records = workspace.ledger.run(plan.run_id)
+    workspace.ledger.records.format(create=True)
+    plan = replace(plan, models=_claimed(plan, workspace), prepared=_prepared(plan, workspace))
+    records.begin(header_of(plan), plan.to_json())
+    return plan
+
+
+def header_of(plan: Plan) -> dict[str, Any]:
+    return {
+        "id": plan.run_id,
+        "name": plan.run_name,
+        "pipeline": plan.pipeline,
+        "stack": plan.stack["name"],
+        "created": plan.created,
+        "parameters": dict(plan.parameters),
+        "tags": list(plan.tags),
+        "models": dict(plan.models),
+        "resumes": plan.resumes,
+        "package": plan.package,
+        "owner": process_identity(),
+        "lease": layout.LEASE,
+        "user": _user(),
+        "python": platform.python_version(),
+        "waived": list(plan.stack.get("waive", ())),
+    }
+
+
+def execute(
+    plan: Plan, workspace: Workspace, definitions: Callable[[PlanStep], StepDefinition], listeners: Iterable[Listener] = ()
+) -> tuple[dict[str, Any], BaseException | None]:
+    """Carry out a begun plan; gives the run's last record and the first error that a step raised.
+
+    KeyboardInterrupt is raised again after the run was closed as cancelled.
+    """
+    driver = Driver(workspace, plan, definitions, listeners)
+    orchestrator: Any = workspace.stack.build("orchestrator")
+    if not isinstance(orchestrator, Orchestrator):
+        raise ConfigurationError(f"Stack '{workspace.stack.name}' has no orchestrator.")
+    interrupted: KeyboardInterrupt | None = None
+    driver.announce("dovetail_run_started", {"steps": len(plan.steps), "resumes": plan.resumes})
+    main = threading.get_ident()
+    with Pulse(driver.records, process_identity(), flush=lambda: flush_all(plan.run_id), on_cancel=lambda: _stop(driver)):
+        try:
+            _submit(driver, orchestrator, plan)
+        except KeyboardInterrupt as error:
+            interrupted = error
+            driver.cancel()
+            _stop_others(driver, main)
+            _submit(driver, orchestrator, plan)
+        finally:
+            driver.pool.close()
+        finished = _finish(driver, plan)
+    driver.announce("dovetail_run_finished", {"status": finished["status"], "seconds": finished["ended"] - plan.created})
+    if interrupted is not None:
+        raise interrupted
+    return finished, driver.first_error
+
+
+def _submit(driver: Driver, orchestrator: Orchestrator, plan: Plan) -> None:
+    if plan.fully_cached:
+        driver.drive(lambda task: task.run_here(), slots=1)
+    else:
+        orchestrator.submit(plan, driver)
+
+
+def _finish(driver: Driver, plan: Plan) -> dict[str, Any]:
+    outcomes = {name: driver.outcomes[name] for name in sorted(driver.outcomes, key=_order(plan)) if name in driver.outcomes}
+    status = Status.CANCELLED if driver.cancelled() else status_of(outcomes)
+    record = summary(header_of(plan), outcomes, status, time.time())
+    if driver.records.finish(record):
+        return record
+    return driver.records.finished() or record
+
+
+def _order(plan: Plan) -> Callable[[str], tuple[int, int]]:
+    places = {step.invocation: number for number, step in enumerate(plan.steps)}
+
+    def place(name: str) -> tuple[int, int]:
+        parent, _, child = name.rpartition(".")
+        if name in places or not child.isdecimal():
+            return places.get(name, len(places)), -1
+        return places.get(parent, len(places)), int(child)
+
+    return place
+
+
+def _stop(driver: Driver) -> None:
+    """The run was asked to stop: raise in the threads that run its steps; worker processes are ended by who waits for them."""
+    driver.cancel()
+    _stop_others(driver, 0)
+
+
+def _stop_others(driver: Driver, spare: int) -> None:
+    for scope in running(driver.plan.run_id):
+        if scope.thread != spare:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(scope.thread), ctypes.py_object(RunCancelled))
+
+
+def _claimed(plan: Plan, workspace: Workspace) -> dict[str, int | None]:
+    """A fully cached run claims no version of a model."""
+    if plan.fully_cached:
+        return {name: version for name, version in plan.models.items() if version is not None}
+    models = {}
+    for name, version in plan.models.items():
+        described = _described(plan, name)
+        models[name] = version or workspace.ledger.versions.claim_model(name, {"run": plan.run_id, "at": plan.created, **described})
+    return models
+
+
+def _described(plan: Plan, name: str) -> dict[str, Any]:
+    for options in (plan.options, *(step.options for step in plan.steps)):
+        model = options.get("model")
+        if model and model["name"] == name:
+            return {key: model[key] for key in ("description", "license", "tags", "metadata") if model.get(key)}
+    return {}
+
+
+def _prepared(plan: Plan, workspace: Workspace) -> dict[str, Any]:
+    """What the stack's components say once per run, for all its steps."""
+    prepared: dict[str, Any] = {}
+    run: Mapping[str, Any] = {"id": plan.run_id, "name": plan.run_name, "pipeline": plan.pipeline, "tags": list(plan.tags)}
+    for kind in workspace.stack.components:
+        component = workspace.stack.build(kind) if kind not in ("artifact_store", "orchestrator", "secret_store") else None
+        said = component.prepare(run) if component is not None else None
+        if said is not None:
+            prepared[kind] = said
+    return prepared
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+

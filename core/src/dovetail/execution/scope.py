@@ -1,0 +1,152 @@
+"""The step run that the calling code belongs to, and what that code says and asks while it runs."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from dovetail.components.experiment_tracker import ExperimentTracker
+from dovetail.errors import DefinitionError
+from dovetail.planning.workspace import Workspace
+from dovetail.values.context import StepRun
+from dovetail.values.encoding import NotEncodable, encode
+
+_current: contextvars.ContextVar[StepScope | None] = contextvars.ContextVar("dovetail_step", default=None)
+_active: list[StepScope] = []
+_log = logging.getLogger("dovetail")
+
+
+@dataclass
+class StepScope:
+    """Collects for the outcome what one attempt logs, saves and asks. `make_tracker` opens the mirror when it is first needed."""
+
+    workspace: Workspace
+    step_run: StepRun
+    make_tracker: Callable[[], ExperimentTracker | None] = lambda: None
+    params: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, list[list[Any]]] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    output_metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
+    model_metadata: dict[str, Any] = field(default_factory=dict)
+    saved: list[dict[str, Any]] = field(default_factory=list)
+    readings: list[dict[str, Any]] = field(default_factory=list)
+    opened: dict[str, list[int] | None] = field(default_factory=dict)
+    written: set[str] = field(default_factory=set)
+    tracker_errors: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+    chunks: int = 0
+    thread: int = 0
+    _tracker: ExperimentTracker | None = None
+    _tracker_made: bool = False
+
+    def note(self, reading: dict[str, Any]) -> None:
+        """Keep a reading in place of an earlier one of the same question: what the step itself changed is what holds later."""
+        question = {name: value for name, value in reading.items() if name not in ("answer", "stat")}
+        self.readings = [earlier for earlier in self.readings if not question.items() <= earlier.items()]
+        self.readings.append(reading)
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        self.params.update(params)
+        self.mirror(lambda tracker: tracker.log_params(params))
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None) -> None:
+        now = time.time()
+        for name, value in metrics.items():
+            self.metrics.setdefault(name, []).append([value, step, now])
+        self.mirror(lambda tracker: tracker.log_metrics(metrics, step))
+
+    def mirror(self, tell: Callable[[ExperimentTracker], None]) -> None:
+        """Tell the stack's tracker; what it raises is noted and harms nothing."""
+        try:
+            tracker = self.tracker()
+            if tracker is not None:
+                tell(tracker)
+        except Exception as error:  # whatever a vendor's client raises
+            self._note_tracker_error(error)
+
+    def tracker(self) -> ExperimentTracker | None:
+        if not self._tracker_made:
+            self._tracker_made = True
+            tracker = self.make_tracker()
+            if tracker is not None:
+                tracker.start(self.step_run)
+            self._tracker = tracker
+        return self._tracker
+
+    def end(self, status: str) -> None:
+        """Close the mirror, if it was opened."""
+        self.step_run = replace(self.step_run, status=status)
+        if self._tracker is not None:
+            self.mirror(lambda tracker: tracker.finish(self.step_run))
+
+    def _note_tracker_error(self, error: Exception) -> None:
+        sentence = f"{type(error).__name__}: {error}"
+        if sentence not in self.tracker_errors:
+            self.tracker_errors.append(sentence)
+            _log.warning("The experiment tracker failed in step '%s', and the record keeps what was logged: %s", self.step_run.name, sentence)
+
+
+def current() -> StepScope | None:
+    """The scope of the calling code; in a thread that a step started, that step's, if it is the only one running."""
+    scope = _current.get()
+    if scope is None and len(_active) == 1 and _active[0].thread != threading.get_ident():
+        return _active[0]
+    return scope
+
+
+def running(run_id: str) -> list[StepScope]:
+    """The scopes of a run whose step functions are executing in this process."""
+    return [scope for scope in list(_active) if scope.step_run.run_id == run_id]
+
+
+class entered:  # noqa: N801  # reads as a sentence: with entered(scope)
+    """The calling code belongs to the scope until the block ends."""
+
+    __slots__ = ("_scope", "_token")
+
+    def __init__(self, scope: StepScope) -> None:
+        self._scope = scope
+
+    def __enter__(self) -> None:
+        self._scope.thread = threading.get_ident()
+        self._token = _current.set(self._scope)
+        _active.append(self._scope)
+
+    def __exit__(self, *_: object) -> None:
+        _active.remove(self._scope)
+        _current.reset(self._token)
+
+
+def required(what: str) -> StepScope:
+    scope = current()
+    if scope is None:
+        raise RuntimeError(f"{what} has a meaning only while a step of a run is executing; here no step is.")
+    return scope
+
+
+def checked(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON for what a step logs; raises DefinitionError naming the entry that is none."""
+    encoded = {}
+    for name, value in values.items():
+        try:
+            encoded[str(name)] = encode(_plain(value))
+        except NotEncodable as error:
+            raise DefinitionError(f"The {kind} '{name}' cannot be recorded: {error} Log a number or text, or return it as an output.") from error
+    return encoded
+
+
+def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    try:
+        return {str(name): float(value) for name, value in metrics.items()}
+    except (TypeError, ValueError) as error:
+        raise DefinitionError(f"A metric is a number: {error}. Log anything else by log_metadata(…).") from error
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy scalar as the Python number it stands for."""
+    return value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0 else value

@@ -1,0 +1,133 @@
+"""A step whose inputs are there, and the ways to run it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dovetail.errors import DovetailError, RunCancelled, StepFailed
+from dovetail.execution.attempt import Attempt, commit, describe_error, retries, settle
+from dovetail.planning.preflight import needs_process
+from dovetail.values.plan import PlanStep, Status
+from dovetail.values.settings import Resources
+from dovetail.worker import address_of, worker_command
+
+if TYPE_CHECKING:
+    from dovetail.execution.driver import Driver
+
+
+@dataclass
+class StepTask:
+    """`alone`: nothing else runs or could start while it does. After it ran, `outcome` is set, and `error` if it raised."""
+
+    driver: Driver
+    step: PlanStep
+    inputs: Mapping[str, Any]
+    key: str | None
+    alone: bool = False
+    outcome: dict[str, Any] | None = None
+    error: BaseException | None = None
+
+    @property
+    def invocation(self) -> str:
+        return self.step.invocation
+
+    @property
+    def resources(self) -> Resources:
+        return self.step.resources
+
+    @property
+    def needs_process(self) -> bool:
+        return needs_process(self.step) or (not self.alone and (bool(self.step.environment.env) or self.driver.process_wide_state(self.step)))
+
+    @property
+    def address(self) -> str:
+        spec = self.driver.workspace.stack.components["artifact_store"]
+        return address_of(spec.flavor, spec.configuration, self.driver.records.base)
+
+    @property
+    def command(self) -> Sequence[str]:
+        self.write_part()
+        return worker_command(self.address, self.invocation)
+
+    def write_part(self) -> None:
+        """Store what the worker of this step reads."""
+        part = {"run": self.driver.info.to_json(), "step": self.step.to_json(), "inputs": dict(self.inputs), "key": self.key}
+        self.driver.records.write_part(self.invocation, part)
+
+    def run_here(self) -> None:
+        definition = self.driver.definition(self.step)
+        number = 0
+        while self.outcome is None:
+            number += 1
+            self.outcome, self.error = settle(
+                Attempt(self.driver.workspace, self.driver.info, self.step, definition, self.inputs, self.key, number)
+            )
+            if self.outcome is None:
+                self._wait_before(number)
+
+    def run_in_process(self) -> None:
+        self.write_part()
+        number = 0
+        while self.outcome is None:
+            number += 1
+            try:
+                answer = self._ask(number)
+            except DovetailError as error:
+                self._died(number, error)
+            else:
+                self._answered(number, answer)
+            if self.outcome is None:
+                self._wait_before(number)
+
+    def _ask(self, number: int) -> dict[str, Any]:
+        task = {"address": self.address, "invocation": self.invocation, "attempt": number}
+        return self.driver.pool.run(task, self.step.timeout, self.driver.cancelled, self.step.environment.env)
+
+    def _answered(self, number: int, answer: Mapping[str, Any]) -> None:
+        if answer.get("retry"):
+            return
+        self.outcome = self.driver.records.outcome(self.invocation)
+        if self.outcome is None:
+            self._died(number, StepFailed(f"The worker of step '{self.invocation}' could not run it: {answer.get('error', 'it said nothing')}"))
+        elif self.outcome["status"] != Status.COMPLETED:
+            error = self.outcome.get("error", {})
+            self.error = StepFailed(f"{error.get('type', '').rpartition(':')[2]}: {error.get('message', '')}")
+
+    def _died(self, number: int, error: BaseException) -> None:
+        """Commit for a worker that could not, unless another attempt follows or it had committed after all."""
+        self.error = RunCancelled("the run was asked to stop") if self.driver.cancelled() else error
+        status = Status.CANCELLED if self.driver.cancelled() else Status.FAILED
+        started = (self.driver.records.attempt(self.invocation, number) or {}).get("started", time.time())
+        outcome = {
+            "status": status.value, "attempt": number, "started": started, "ended": time.time(), "inputs": dict(self.inputs),
+            "outputs": {}, "error": describe_error(self.error), "log": True,
+        }  # fmt: skip
+        if retries(self.step, number, self.error):
+            self.driver.records.end_attempt(self.invocation, number, outcome)
+            return
+        self._commit(outcome)
+
+    def fail(self, error: BaseException) -> None:
+        """Commit that it could not be run, because of the orchestrator or the store."""
+        self.error = error
+        now = time.time()
+        outcome = {
+            "status": Status.FAILED.value, "started": now, "ended": now, "inputs": dict(self.inputs), "outputs": {}, "error": describe_error(error)
+        }  # fmt: skip
+        try:
+            self._commit(outcome)
+        except OSError:
+            self.outcome = outcome  # the store is away or full; a reader closes the step when it is back
+
+    def _commit(self, outcome: dict[str, Any]) -> None:
+        won = commit(self.driver.workspace, self.driver.info, self.step, None, outcome)
+        self.outcome = outcome if won else self.driver.records.outcome(self.invocation)
+
+    def _wait_before(self, number: int) -> None:
+        self.driver.tell("dovetail_step_retried", self.step, attempt=number + 1, error=str(self.error))
+        until = time.monotonic() + self.step.retry.seconds_before(number)
+        while time.monotonic() < until and not self.driver.cancelled():
+            time.sleep(min(0.1, max(0.0, until - time.monotonic())))

@@ -1,0 +1,121 @@
+"""Which local files a step opens, seen through the interpreter's audit events."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from dovetail.execution.scope import StepScope, current
+from dovetail.planning import readings
+from dovetail.values.encoding import decode
+from dovetail.values.project import cache_folder
+
+_CODE = (".py", ".pyc", ".pyd", ".so", ".pth", ".dll", ".dylib")
+_SYSTEM = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/", "/lib/", "/lib64/", "/bin/", "/opt/", "/run/")
+_WRITES = os.O_WRONLY | os.O_RDWR
+_installed = False
+_LONGEST_PATH = 1024
+
+
+def watch() -> None:
+    """Begin to watch; once per process, as an audit hook cannot be taken back."""
+    global _installed  # noqa: PLW0603  # the interpreter has one list of hooks
+    if not _installed:
+        _installed = True
+        sys.addaudithook(_heard)
+
+
+def _heard(event: str, args: tuple[Any, ...]) -> None:
+    if event == "open":
+        scope = current()
+        if scope is not None:
+            _opened(scope, *args)
+    elif event in ("os.listdir", "os.scandir"):
+        scope = current()
+        if scope is not None and not _importing():
+            _listed(scope, args[0])
+
+
+def _opened(scope: StepScope, path: Any, mode: Any, flags: Any) -> None:
+    if not isinstance(path, (str, bytes)):
+        return
+    place = os.path.abspath(os.fsdecode(path))
+    if place.endswith(_CODE) or _foreign(place, scope):
+        return
+    if isinstance(flags, int) and flags & _WRITES or isinstance(mode, str) and set(mode) & set("wax+"):
+        scope.written.add(place)
+    elif place not in scope.opened:
+        scope.opened[place] = readings.stamp(place)
+
+
+def _listed(scope: StepScope, path: Any) -> None:
+    if isinstance(path, (str, bytes)):
+        place = os.path.abspath(os.fsdecode(path))
+        if not _foreign(place + os.sep, scope) and place != tempfile.gettempdir():
+            scope.opened.setdefault(place + os.sep, None)
+
+
+def _importing() -> bool:
+    return sys._getframe(2).f_code.co_filename.startswith("<frozen importlib")
+
+
+def _foreign(place: str, scope: StepScope) -> bool:
+    """Whether a path belongs to the system, to Python, or to the store itself."""
+    return place.startswith((*_SYSTEM, *_python_folders(), *_own_folders(scope)))
+
+
+def _python_folders() -> tuple[str, ...]:
+    home = str(Path.home())
+    return (sys.prefix + os.sep, sys.base_prefix + os.sep, f"{home}/.cache/", f"{home}/.config/", f"{home}/.local/")
+
+
+def _own_folders(scope: StepScope) -> tuple[str, ...]:
+    store = scope.workspace.store.local_folder("")
+    own = (str(cache_folder()) + os.sep, str(scope.workspace.project.config) + os.sep)
+    return (*own, str(store).rstrip(os.sep) + os.sep) if store is not None else own
+
+
+def file_readings(scope: StepScope) -> list[dict[str, Any]]:
+    """A reading for each file and folder that the step opened and did not write itself."""
+    found = []
+    for place, before in scope.opened.items():
+        if place.endswith(os.sep):
+            found.append(_folder_reading(scope, place.rstrip(os.sep)))
+        elif place in scope.written:
+            continue
+        elif before is not None and readings.stamp(place) != before:
+            found.append(readings.file_changed_meanwhile(scope.workspace, place))
+        else:
+            found.append(readings.file_reading(scope.workspace, place))
+    return [reading for reading in found if reading is not None]
+
+
+def _folder_reading(scope: StepScope, place: str) -> dict[str, Any] | None:
+    if any(written.startswith(place + os.sep) for written in scope.written):
+        return None
+    return readings.folder_reading(scope.workspace, place)
+
+
+def parameter_readings(scope: StepScope, inputs: dict[str, Any]) -> list[dict[str, Any]]:
+    """A reading for each file or folder that a parameter names, as it is before the step runs."""
+    found = []
+    for given in inputs.values():
+        if "value" in given:
+            for place in _places(decode(given["value"])):
+                found.append(readings.file_reading(scope.workspace, os.path.abspath(place)))
+    return found
+
+
+def _places(value: Any) -> list[str]:
+    """Files that text inside a value names, and files and folders that a path names."""
+    if isinstance(value, str):
+        plausible = 0 < len(value) < _LONGEST_PATH and "\0" not in value and "\n" not in value
+        return [value] if plausible and os.path.isfile(value) else []
+    if isinstance(value, os.PathLike):
+        return [os.fspath(value)] if os.path.exists(value) else []
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [place for item in value for place in _places(item)] if isinstance(value, (list, tuple, set, frozenset)) else []

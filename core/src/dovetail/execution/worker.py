@@ -1,0 +1,131 @@
+"""The worker: runs one step of a run that it knows by address alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dovetail.errors import DovetailError
+from dovetail.execution import capture
+from dovetail.execution.attempt import Attempt, flush_all, settle
+from dovetail.execution.importing import definition_of, use_package
+from dovetail.execution.pulse import Pulse
+from dovetail.execution.scope import running
+from dovetail.execution.work import RunInfo
+from dovetail.planning.workspace import Workspace, open_workspace
+from dovetail.values.plan import PlanStep, Status
+from dovetail.values.processes import process_identity
+from dovetail.values.project import find_project
+from dovetail.worker import ExitCode, read_address
+
+
+@dataclass
+class Worker:
+    """Keeps what steps of one run share between them. `used`: packages whose modules this process imports from."""
+
+    address: str
+    workspace: Workspace
+    used: str | None = None
+
+    @classmethod
+    def at(cls, address: str) -> Worker:
+        """Raises ConfigurationError for an address that leads to no store."""
+        flavor, configuration, _ = read_address(address)
+        store = {"flavor": flavor, "name": flavor, "configuration": configuration}
+        return cls(address, open_workspace(snapshot={"name": "worker", "components": {"artifact_store": store}, "waive": []}))
+
+    def run(self, invocation: str, number: int) -> dict[str, Any]:
+        """Run a step's attempt; what is answered is small JSON, what counts is in the ledger."""
+        _, _, run_id = read_address(self.address)
+        part = self.workspace.ledger.run(run_id).part(invocation)
+        info = RunInfo.from_json(part["run"])
+        workspace = self._for(info)
+        step = PlanStep.from_json(part["step"])
+        attempt = Attempt(workspace, info, step, definition_of(step), part["inputs"], part.get("key"), number)
+        records = workspace.ledger.run(run_id)
+        with Pulse(records, process_identity(), flush=lambda: flush_all(run_id), on_cancel=lambda: None, beats=False), _descriptors(run_id):
+            outcome, error = settle(attempt)
+        if outcome is None:
+            return {"retry": True, "error": str(error)}
+        return {"status": outcome["status"]}
+
+    def _for(self, info: RunInfo) -> Workspace:
+        if self.used != info.package:
+            self.used = info.package
+            use_package(self.workspace.ledger.records, info.package, info.root)
+            root = Path(info.root) if info.root and os.path.isdir(info.root) else Path.cwd()
+            self.workspace = open_workspace(snapshot=info.stack, project=find_project(root))
+        return self.workspace
+
+
+def run_step(address: str, invocation: str, number: int) -> ExitCode:
+    try:
+        answer = Worker.at(address).run(invocation, number)
+    except DovetailError as error:
+        print(error, file=sys.stderr)
+        return ExitCode.FAILED
+    if answer.get("retry"):
+        return ExitCode.TRY_AGAIN
+    return ExitCode.DONE if Status(answer["status"]).is_success else ExitCode.FAILED
+
+
+def serve(answers: int) -> None:
+    """Run the steps that standard input names, a JSON object a line, until it ends; one line of JSON answers each."""
+    worker: Worker | None = None
+    for line in sys.stdin.buffer:
+        task = json.loads(line)
+        try:
+            if worker is None or worker.address != task["address"]:
+                worker = _successor(worker, task["address"])
+            answer = worker.run(task["invocation"], task["attempt"])
+        except Exception as error:  # the driver commits for a worker that could not
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        os.write(answers, json.dumps(answer).encode() + b"\n")
+
+
+def _successor(worker: Worker | None, address: str) -> Worker:
+    made = Worker.at(address)
+    made.used = worker.used if worker is not None else None
+    return made
+
+
+@contextmanager
+def _descriptors(run_id: str) -> Iterator[None]:
+    """Everything that is written to descriptors 1 and 2, by any library, reaches the step's log as well as the screen."""
+    pipes: list[tuple[int, int, threading.Thread]] = []
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for descriptor in (1, 2):
+        kept = os.dup(descriptor)
+        read, write = os.pipe()
+        os.dup2(write, descriptor)
+        os.close(write)
+        thread = threading.Thread(target=_forward, args=(read, kept, run_id), daemon=True)
+        thread.start()
+        pipes.append((descriptor, kept, thread))
+    try:
+        with capture.suspended():
+            yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for descriptor, kept, thread in pipes:
+            os.dup2(kept, descriptor)
+            thread.join(timeout=5)
+            os.close(kept)
+
+
+def _forward(read: int, kept: int, run_id: str) -> None:
+    while data := os.read(read, 65536):
+        os.write(kept, data)
+        for scope in running(run_id):
+            scope.log.append(data.decode("utf-8", "replace"))
+    os.close(read)
+

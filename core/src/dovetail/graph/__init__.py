@@ -1,0 +1,1 @@
+"""Tracing a pipeline function into nodes and edges."""

@@ -1,0 +1,1 @@
+"""The record of everything, kept in an artifact store with one primitive: create if absent."""

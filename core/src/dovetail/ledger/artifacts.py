@@ -1,0 +1,279 @@
+"""Artifacts by content: payload first, manifest last; the same value is stored once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dovetail import digest
+from dovetail.errors import Corrupt, MaterializerError, StoreError
+from dovetail.ledger import layout
+from dovetail.ledger.records import Records, dump, parse
+from dovetail.materializers.finder import Materializers
+from dovetail.materializers.interface import BaseMaterializer
+from dovetail.values.artifacts import ArtifactConfig, Manifest
+from dovetail.values.project import cache_folder
+
+_MANIFEST = "manifest.json"
+
+
+class Artifacts:
+    """Saves and loads values. `materializers` are those of this process."""
+
+    def __init__(self, records: Records, materializers: Materializers) -> None:
+        self._records = records
+        self._store = records.store
+        self.materializers = materializers
+        self._verified: dict[str, tuple[Any, ...]] = {}
+        self._manifests: dict[str, Manifest] = {}
+        self._places: dict[str, str] = {}
+
+    def save(self, value: Any, config: ArtifactConfig | None = None, materializer: type[BaseMaterializer] | None = None) -> tuple[str, Manifest]:
+        """Store a value and give its digest and manifest. Raises MaterializerError for what cannot be saved."""
+        staging = self._staging()
+        data = f"{staging}/data"
+        os.mkdir(staging)
+        os.mkdir(data)
+        try:
+            saved = self.materializers.save(value, data, materializer)
+            files = seal(data)
+            pictures = self._pictures(value, staging, materializer)
+            metadata = {**saved.metadata, **(config.metadata if config else {})}
+            kind = config.artifact_type.value if config and config.artifact_type else saved.artifact_type
+            manifest = Manifest(
+                saved.type, saved.materializer, saved.format, files, kind, saved.pickled, saved.deterministic, metadata, pictures
+            )
+            return self._keep(staging, manifest), manifest
+        finally:
+            if os.path.isdir(staging):
+                shutil.rmtree(staging, ignore_errors=True)
+
+    def save_items(self, digests: Sequence[str], artifact_type: str = "data") -> tuple[str, Manifest]:
+        """Store a list whose items are artifacts of their own."""
+        manifest = Manifest("builtins:list", "", 1, {}, artifact_type, items=tuple(digests))
+        staging = self._staging()
+        os.mkdir(staging)
+        try:
+            return self._keep(staging, manifest), manifest
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    def find(self, digest_: str) -> Manifest | None:
+        """The manifest of an artifact that is wholly there, else None."""
+        manifest = self._manifests.get(digest_)
+        if manifest is None:
+            record = self._records.find(f"{self._place(digest_)}/{_MANIFEST}")
+            if record is None:
+                return None
+            try:
+                manifest = Manifest.from_json(record)
+            except (KeyError, TypeError, ValueError) as error:
+                raise Corrupt(f"The manifest of artifact {digest_} is damaged: {error!r}.") from error
+            if digest.of_json(manifest.covered()) != digest_:
+                raise Corrupt(f"The manifest of artifact {digest_} is not the one that was written. Restore it or delete the artifact.")
+            self._manifests[digest_] = manifest
+        return manifest
+
+    def get(self, digest_: str) -> Manifest:
+        manifest = self.find(digest_) if digest.is_digest(digest_) else None
+        if manifest is None:
+            raise StoreError(f"Artifact {digest_} is not in store '{self._store.name}': it was deleted, or never written here.")
+        return manifest
+
+    def present(self, digest_: str) -> bool:
+        """Whether a hit may use it: noted as used first, so that no collection that starts now deletes it."""
+        self.note_use(digest_)
+        if self._condemned(digest_):
+            return False
+        manifest = self.find(digest_)
+        if manifest is None or self._store.stat(f"{self._place(digest_)}/{_MANIFEST}") is None:
+            return False
+        return all(self.present(item) for item in manifest.items or ())
+
+    def load(self, digest_: str, wanted: Any = None) -> Any:
+        """The value, after its payload is verified. `wanted`: the class that the reader asks for."""
+        manifest = self.get(digest_)
+        if manifest.items is not None:
+            return [self.load(item) for item in manifest.items]
+        folder = self.folder(digest_)
+        return self.materializers.load(str(folder), manifest.materializer, manifest.type, wanted, trusted=self._store.trusted)
+
+    def folder(self, digest_: str) -> Path:
+        """A local, verified, read-only folder with the payload: the store's own, or a copy in the user's cache folder."""
+        manifest = self.get(digest_)
+        prefix = f"{self._place(digest_)}/data"
+        local = self._store.local_folder(prefix)
+        if local is None:
+            local = self._download(digest_, prefix, manifest)
+        self._verify(digest_, local, manifest)
+        return local
+
+    def verify(self, digest_: str) -> None:
+        """Read all of the payload. Raises Corrupt naming the file whose bytes are not what was written."""
+        manifest = self.get(digest_)
+        for path, (size, hashed) in manifest.files.items():
+            try:
+                data = self._store.read(f"{self._place(digest_)}/data/{path}")
+            except FileNotFoundError:
+                raise Corrupt(f"Artifact {digest_} misses its file '{path}'.") from None
+            if len(data) != size or digest.of_bytes(data) != hashed:
+                raise Corrupt(f"Artifact {digest_}: the file '{path}' is not what was written.")
+
+    def visualization(self, digest_: str, name: str) -> bytes:
+        return self._store.read(f"{self._place(digest_)}/visualizations/{name}")
+
+    def note_use(self, digest_: str) -> None:
+        path = f"{layout.artifact(digest_)}/used/{layout.today()}"
+        if path not in self._places:
+            self._store.create(path, b"")
+            self._places[path] = ""
+
+    def _pictures(self, value: Any, staging: str, materializer: type[BaseMaterializer] | None) -> dict[str, str]:
+        if not self.materializers.draws(materializer or self.materializers.find(value.__class__)):
+            return {}
+        folder = f"{staging}/visualizations"
+        os.mkdir(folder)
+        return dict(self.materializers.visualizations(value, folder, materializer))
+
+    def _staging(self) -> str:
+        place = self._store.staging_folder()
+        root = str(place) if place else tempfile.gettempdir()
+        return f"{root}/{os.getpid()}-{uuid.uuid4().hex}"
+
+    def _keep(self, staging: str, manifest: Manifest) -> str:
+        digest_ = digest.of_json(manifest.covered())
+        used = layout.today()
+        os.mkdir(f"{staging}/used")
+        _touch(f"{staging}/used/{used}")
+        _write(f"{staging}/{_MANIFEST}", dump(manifest.to_json()))
+        if self._store.adopt(Path(staging), layout.artifact(digest_)):
+            folder = self._store.local_folder(f"{layout.artifact(digest_)}/data")
+            if folder is not None:
+                self._verified[digest_] = _stamp(folder, manifest)
+        else:
+            self._keep_by_upload(staging, digest_, manifest)
+        self._manifests[digest_] = manifest
+        return digest_
+
+    def _keep_by_upload(self, staging: str, digest_: str, manifest: Manifest) -> None:
+        self.note_use(digest_)
+        if self._condemned(digest_):
+            self._places.pop(digest_, None)
+        place = self._place(digest_, for_writing=True)
+        if self._store.stat(f"{place}/{_MANIFEST}") is not None:
+            return
+        for kind, names in (("data", manifest.files), ("visualizations", manifest.visualizations)):
+            for name in names:
+                self._store.create(f"{place}/{kind}/{name}", Path(f"{staging}/{kind}/{name}"))
+        self._store.create(f"{place}/{_MANIFEST}", dump(manifest.to_json()))
+
+    def _place(self, digest_: str, *, for_writing: bool = False) -> str:
+        """The folder of the artifact's live generation: its own, or `g<n>` below it where earlier ones were condemned."""
+        if digest_ not in self._places:
+            condemned = self._condemned_generations(digest_) if for_writing or self._has_generations(digest_) else 0
+            self._places[digest_] = layout.artifact(digest_) + (f"/g{condemned}" if condemned else "")
+        return self._places[digest_]
+
+    def _has_generations(self, digest_: str) -> bool:
+        return self._store.stat(f"{layout.artifact(digest_)}/condemned/0") is not None
+
+    def _condemned(self, digest_: str) -> bool:
+        generation = self._place(digest_).rpartition("/g")[2]
+        number = int(generation) if generation.isdecimal() else 0
+        return self._store.stat(f"{layout.artifact(digest_)}/condemned/{number}") is not None
+
+    def _condemned_generations(self, digest_: str) -> int:
+        number = 0
+        while self._store.stat(f"{layout.artifact(digest_)}/condemned/{number}") is not None:
+            number += 1
+        return number
+
+    def _download(self, digest_: str, prefix: str, manifest: Manifest) -> Path:
+        target = cache_folder() / "payload" / digest_
+        if target.is_dir():
+            return target
+        staging = target.with_name(f"{digest_}.{uuid.uuid4().hex}")
+        staging.mkdir(parents=True)
+        for path in manifest.files:
+            file = staging / path
+            if ".." in file.relative_to(staging).parts:
+                raise Corrupt(f"The manifest of artifact {digest_} names the file {path!r}, which leaves its folder.")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._store.fetch(f"{prefix}/{path}", file)
+            file.chmod(0o444)
+        try:
+            staging.rename(target)
+        except OSError:
+            shutil.rmtree(staging, ignore_errors=True)  # another process was first
+        return target
+
+    def _verify(self, digest_: str, folder: Path, manifest: Manifest) -> None:
+        try:
+            stamp = _stamp(folder, manifest)
+        except FileNotFoundError as error:
+            raise Corrupt(f"Artifact {digest_} misses its file '{error.filename}'. `dovetail store verify` lists all that is damaged.") from None
+        if self._verified.get(digest_) == stamp:
+            return
+        for path, (size, hashed) in manifest.files.items():
+            file = f"{folder}/{path}"
+            if os.path.getsize(file) != size or digest.of_file(file) != hashed:
+                raise Corrupt(
+                    f"Artifact {digest_}: the file '{path}' is not what was written. Run the step that made it again with --no-cache; "
+                    f"`dovetail store verify` lists all that is damaged."
+                )
+        self._verified[digest_] = stamp
+
+
+def seal(folder: str) -> dict[str, tuple[int, str]]:
+    """Make every file below a folder read-only and give its size and hash, by path, sorted. Refuses links and odd names."""
+    found: list[tuple[str, str]] = []
+    pending = [("", folder)]
+    while pending:
+        prefix, place = pending.pop()
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if entry.is_symlink() or not (entry.is_file() or entry.is_dir()):
+                    raise MaterializerError(f"A materializer wrote '{entry.name}', which is a link or no plain file; write files.")
+                if entry.is_dir():
+                    pending.append((f"{prefix}{entry.name}/", entry.path))
+                else:
+                    found.append((prefix + entry.name, entry.path))
+    files = {}
+    for path, place in sorted(found):
+        os.chmod(place, 0o444)
+        files[path] = (os.stat(place).st_size, digest.of_file(place))
+    return files
+
+
+def read_manifest(path: str, data: bytes) -> Manifest:
+    return Manifest.from_json(parse(path, data))
+
+
+def _stamp(folder: Path, manifest: Manifest) -> tuple[Any, ...]:
+    stamps = []
+    for path in manifest.files:
+        status = os.stat(f"{folder}/{path}")
+        stamps.append((path, status.st_size, status.st_mtime_ns, stat.S_IFMT(status.st_mode)))
+    return tuple(stamps)
+
+
+def _touch(path: str) -> None:
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o644))
+
+
+def _write(path: str, data: bytes) -> None:
+    with open(path, "wb", buffering=0) as file:
+        file.write(data)
+
+
+def days_since(day: str) -> float:
+    """Days from a `yyyy-mm-dd` until now."""
+    then = time.mktime(time.strptime(day, "%Y-%m-%d"))
+    return (time.time() - then) / 86_400

@@ -1,0 +1,128 @@
+"""The records of one run. An outcome is the only commit; terminal is final."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dovetail.errors import Corrupt
+from dovetail.ledger import layout
+from dovetail.ledger.records import Records
+from dovetail.values.processes import is_alive
+
+
+class RunRecords:
+    def __init__(self, records: Records, run_id: str) -> None:
+        self.records = records
+        self.run_id = run_id
+        self.base = layout.run(run_id)
+
+    def begin(self, header: Mapping[str, Any], plan: Mapping[str, Any]) -> None:
+        """Create the run: its plan first, so that whoever sees the run can resume it."""
+        self.records.format(create=True)
+        self.records.create(f"{self.base}/plan.json", plan)
+        self.records.create(f"{self.base}/run.json", header)
+
+    def header(self) -> dict[str, Any] | None:
+        return self.records.find(f"{self.base}/run.json")
+
+    def plan(self) -> dict[str, Any]:
+        return self.records.get(f"{self.base}/plan.json")
+
+    def part(self, invocation: str) -> dict[str, Any]:
+        """A step's own part of the plan, which its worker reads instead of the whole."""
+        return self.records.get(f"{self.base}/steps/{invocation}/plan.json")
+
+    def write_part(self, invocation: str, part: Mapping[str, Any]) -> None:
+        self.records.create(f"{self.base}/steps/{invocation}/plan.json", part)
+
+    def start_attempt(self, invocation: str, attempt: int, record: Mapping[str, Any]) -> None:
+        self.records.create(f"{self.base}/steps/{invocation}/attempts/{attempt}/started.json", record)
+
+    def end_attempt(self, invocation: str, attempt: int, record: Mapping[str, Any]) -> None:
+        """What became of an attempt that did not give the outcome, so that a retry is seen while it waits."""
+        self.records.create(f"{self.base}/steps/{invocation}/attempts/{attempt}/ended.json", record)
+
+    def attempts(self, invocation: str) -> list[int]:
+        return sorted(int(e.name) for e in self.records.store.scan(f"{self.base}/steps/{invocation}/attempts") if e.name.isdecimal())
+
+    def attempt(self, invocation: str, attempt: int, which: str = "started") -> dict[str, Any] | None:
+        return self.records.find(f"{self.base}/steps/{invocation}/attempts/{attempt}/{which}.json")
+
+    def add_log(self, invocation: str, attempt: int, number: int, text: str) -> None:
+        """Chunk `number` (from 0) of an attempt's log."""
+        path = f"{self.base}/steps/{invocation}/attempts/{attempt}/log/{number:06}.txt"
+        self.records.store.create(path, text.encode("utf-8", "replace"))
+
+    def log(self, invocation: str, attempt: int, after: int = -1) -> Iterator[tuple[int, str]]:
+        """The chunks above `after`, with their numbers."""
+        folder = f"{self.base}/steps/{invocation}/attempts/{attempt}/log"
+        names = sorted(entry.name for entry in self.records.store.scan(folder) if entry.name.endswith(".txt"))
+        for name in names:
+            number = int(name[:-4])
+            if number > after:
+                yield number, self.records.store.read(f"{folder}/{name}").decode("utf-8", "replace")
+
+    def commit(self, invocation: str, outcome: Mapping[str, Any]) -> bool:
+        """Create the outcome; False when another attempt's, or a reader's, came first."""
+        return self.records.create(f"{self.base}/steps/{invocation}/outcome.json", outcome)
+
+    def outcome(self, invocation: str) -> dict[str, Any] | None:
+        return self.records.find(f"{self.base}/steps/{invocation}/outcome.json")
+
+    def invocations(self) -> list[str]:
+        return sorted(entry.name for entry in self.records.store.scan(f"{self.base}/steps") if entry.is_folder)
+
+    def expand(self, invocation: str, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Record what a mapped step's children are, once; gives what counts."""
+        path = f"{self.base}/steps/{invocation}/expansion.json"
+        self.records.create(path, record)
+        return self.records.get(path)
+
+    def expansion(self, invocation: str) -> dict[str, Any] | None:
+        return self.records.find(f"{self.base}/steps/{invocation}/expansion.json")
+
+    def finish(self, record: Mapping[str, Any]) -> bool:
+        return self.records.create(f"{self.base}/finished.json", record)
+
+    def finished(self) -> dict[str, Any] | None:
+        return self.records.find(f"{self.base}/finished.json")
+
+    def ask_to_cancel(self, reason: str) -> None:
+        self.records.create(f"{self.base}/cancel.json", {"reason": reason, "at": time.time()})
+
+    def cancelled(self) -> bool:
+        return self.records.store.stat(f"{self.base}/cancel.json") is not None
+
+    def beat(self, owner: Mapping[str, Any]) -> None:
+        """Renew the lease of the run's coordinator."""
+        self.records.store.overwrite(f"{self.base}/heartbeat", json.dumps(owner).encode())
+
+    def coordinator_gone(self, header: Mapping[str, Any]) -> bool:
+        """Whether the coordinating process has ended: known at once on its own machine, else from a stale lease."""
+        owner = self._owner() or header.get("owner") or {}
+        alive = is_alive(owner)
+        if alive is not None:
+            return not alive
+        entry = self.records.store.stat(f"{self.base}/heartbeat") or self.records.store.stat(f"{self.base}/run.json")
+        if entry is None:
+            return False
+        return self.records.store.now() - entry.modified > float(header.get("lease", layout.LEASE))
+
+    def _owner(self) -> dict[str, Any] | None:
+        try:
+            return self.records.find(f"{self.base}/heartbeat")
+        except Corrupt:
+            return None
+
+
+def run_ids(records: Records, day: str) -> list[str]:
+    """The runs of a day, newest first."""
+    return sorted((e.name for e in records.store.scan(f"runs/{day}") if e.is_folder and layout.is_run_id(e.name)), reverse=True)
+
+
+def days(records: Records) -> list[str]:
+    """The days that have runs, newest first."""
+    return sorted((entry.name for entry in records.store.scan("runs") if entry.is_folder), reverse=True)

@@ -1,0 +1,123 @@
+"""Numbered versions of names: artifacts, models, stages of a model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dovetail.errors import NameRefused, NotFound
+from dovetail.ledger import layout
+from dovetail.ledger.records import Records
+from dovetail.ledger.runs import RunRecords
+
+_EXCLUSIVE = ("staging", "production")
+
+
+class Versions:
+    """Claims and reads version numbers. A version that a step run wrote counts only if that run's outcome names it."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._names: dict[str, str] = {}
+
+    def claim_artifact(self, name: str, record: Mapping[str, Any]) -> int:
+        return self._claim(layout.artifact_name(name), "artifact", name, record)
+
+    def claim_model(self, name: str, record: Mapping[str, Any]) -> int:
+        return self._claim(layout.model_versions(name), "model", name, record)
+
+    def _claim(self, folder: str, kind: str, name: str, record: Mapping[str, Any]) -> int:
+        number = self._records.append(folder, {"name": name, **record})
+        if number > 1 and folder not in self._names:
+            first = self._records.find(f"{folder}/1.json") or {}
+            if first.get("name", name) != name:
+                raise NameRefused(
+                    f"The {kind} name '{name}' differs only in case from '{first['name']}', which exists; on some stores the two would be one."
+                )
+        self._names[folder] = name
+        return number
+
+    def artifact(self, name: str, version: int) -> dict[str, Any] | None:
+        """A version's record, if it counts."""
+        record = self._records.find(f"{layout.artifact_name(name)}/{version}.json")
+        return record if record is not None and self.counts(record, version) else None
+
+    def artifacts(self, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The versions of an artifact that count, newest first."""
+        for number, record in self._records.newest(layout.artifact_name(name)):
+            if self.counts(record, number):
+                yield number, record
+
+    def counts(self, record: Mapping[str, Any], number: int) -> bool:
+        run_id, invocation = record.get("run"), record.get("invocation")
+        if run_id is None:
+            return True  # saved by a client, outside any step
+        outcome = RunRecords(self._records, run_id).outcome(str(invocation))
+        named = (outcome or {}).get("outputs", {}).values()
+        logged = (outcome or {}).get("saved", ())
+        return any(output.get("artifact") == record["name"] and output.get("version") == number for output in (*named, *logged))
+
+    def artifact_names(self) -> list[str]:
+        return sorted(self._true_names("names/artifacts", ""))
+
+    def model_names(self) -> list[str]:
+        return sorted(self._true_names("names/models", "/versions"))
+
+    def _true_names(self, folder: str, below: str) -> Iterator[str]:
+        for entry in self._records.store.scan(folder):
+            first = next((record for _, record in self._records.newest(f"{folder}/{entry.name}{below}")), None)
+            if first is not None:
+                yield first["name"]
+
+    def model(self, name: str, version: int) -> dict[str, Any] | None:
+        record = self._records.find(f"{layout.model_versions(name)}/{version}.json")
+        return record if record is not None and self._claimed(record, version) else None
+
+    def models(self, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The versions of a model that count, newest first: a run that died before it was recorded leaves none."""
+        for number, record in self._records.newest(layout.model_versions(name)):
+            if self._claimed(record, number):
+                yield number, record
+
+    def _claimed(self, record: Mapping[str, Any], number: int) -> bool:
+        header = RunRecords(self._records, record["run"]).header()
+        return (header or {}).get("models", {}).get(record["name"]) == number
+
+    def stages(self, name: str) -> dict[int, str]:
+        """The stage that each version has been given: the log replayed in order; who loses a stage is archived."""
+        held: dict[int, str] = {}
+        for _, record in reversed(list(self._records.newest(layout.model_stages(name)))):
+            stage = record["stage"]
+            if stage in _EXCLUSIVE:
+                held = {version: "archived" if other == stage else other for version, other in held.items()}
+            held[record["version"]] = stage
+        return held
+
+    def stage_log(self, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        return self._records.newest(layout.model_stages(name))
+
+    def promote(self, name: str, version: int, stage: str, evidence: Mapping[str, Any]) -> int:
+        """Append to the model's stage log; gives the number of the record. Raises NotFound for a version that is not there."""
+        if self.model(name, version) is None:
+            known = [str(number) for number, _ in self.models(name)]
+            raise NotFound("version", f"{version} of model '{name}'", known)
+        record = {"name": name, "version": version, "stage": stage, "at": time.time(), **evidence}
+        return self._records.append(layout.model_stages(name), record)
+
+    def resolve_model(self, name: str, version: int | str | None) -> int:
+        """The number of a version given as a number, as a stage, or as None for the newest. Raises NotFound."""
+        numbers = sorted(number for number, _ in self.models(name))
+        if not numbers:
+            raise NotFound("model", name, self.model_names(), "A run of a pipeline with Model(name=…) makes its first version.")
+        if version is None:
+            return numbers[-1]
+        if isinstance(version, int) or version.isdecimal():
+            if int(version) not in numbers:
+                raise NotFound(f"version of model '{name}'", str(version), map(str, numbers))
+            return int(version)
+        held = [number for number, stage in self.stages(name).items() if stage == version]
+        if not held:
+            cure = f"Promote one: dovetail models promote {name} {numbers[-1]} {version}."
+            raise NotFound(f"version of model '{name}' in stage", version, (), cure)
+        return max(held)

@@ -1,0 +1,169 @@
+"""A folder as an artifact store: records are written aside and linked into place, payload folders are renamed."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from dovetail.components.artifact_store import ArtifactStore, Entry
+from dovetail.errors import StoreError
+
+_ASIDE = "tmp"
+_counter = itertools.count()
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
+
+
+class LocalArtifactStore(ArtifactStore):
+    """`path`: the folder, made when it is first written to. `durable`: fsync each record, at about a millisecond a record.
+
+    `trusted` says that pickled payload may be loaded: whoever can write to the folder can then run code as its readers.
+    """
+
+    atomic_create: ClassVar[str] = "link(2)"
+
+    path: str
+    trusted: bool = True
+    durable: bool = False
+
+    def __post_init__(self) -> None:
+        self._root = os.path.abspath(os.path.expanduser(self.path))
+        self._aside = f"{self._root}/{_ASIDE}"
+
+    def create(self, path: str, data: bytes | Path) -> bool:
+        target = self._within(path)
+        aside = f"{self._aside}/{os.getpid()}-{time.time_ns()}-{next(_counter)}"
+        try:
+            self._write(aside, data)
+            try:
+                os.link(aside, target)
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                os.link(aside, target)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise self._explained(error, path) from error
+        finally:
+            _remove(aside)
+        return True
+
+    def _write(self, target: str, data: bytes | Path) -> None:
+        if isinstance(data, Path):
+            shutil.copyfile(data, target)
+            return
+        try:
+            descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            written = os.write(descriptor, data)
+            while written < len(data):
+                written += os.write(descriptor, data[written:])
+            if self.durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def read(self, path: str) -> bytes:
+        with open(self._within(path), "rb", buffering=0) as file:
+            return file.read()
+
+    def overwrite(self, path: str, data: bytes) -> None:
+        target = self._within(path)
+        aside = f"{self._aside}/{os.getpid()}-{time.time_ns()}-{next(_counter)}"
+        try:
+            self._write(aside, data)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            os.replace(aside, target)
+        except OSError as error:
+            _remove(aside)
+            raise self._explained(error, path) from error
+
+    def scan(self, folder: str) -> Iterator[Entry]:
+        try:
+            children = os.scandir(self._within(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        with children:
+            for child in children:
+                if not folder and child.name == _ASIDE:
+                    continue
+                if child.is_dir(follow_symlinks=False):
+                    yield Entry(child.name, is_folder=True)
+                    continue
+                try:
+                    status = child.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # deleted while we looked
+                yield Entry(child.name, is_folder=False, size=status.st_size, modified=status.st_mtime)
+
+    def stat(self, path: str) -> Entry | None:
+        try:
+            status = os.stat(self._within(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return Entry(path.rpartition("/")[2], is_folder=False, size=status.st_size, modified=status.st_mtime)
+
+    def delete(self, path: str) -> None:
+        _remove(self._within(path))
+
+    def delete_folder(self, folder: str) -> None:
+        shutil.rmtree(self._within(folder), ignore_errors=True)
+
+    def fetch(self, path: str, target: Path) -> None:
+        shutil.copyfile(self._within(path), target)
+
+    def adopt(self, folder: Path, prefix: str) -> bool:
+        target = self._within(prefix)
+        for attempt in (1, 2):
+            try:
+                os.rename(folder, target)
+                return True
+            except FileNotFoundError as error:
+                if attempt == 2 or not os.path.isdir(folder):
+                    raise self._explained(error, prefix) from error
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+            except OSError as error:
+                if error.errno in _TAKEN:
+                    return False
+                raise self._explained(error, prefix) from error
+        return False
+
+    def local_folder(self, folder: str) -> Path | None:
+        return Path(self._within(folder))
+
+    def staging_folder(self) -> Path | None:
+        os.makedirs(self._aside, exist_ok=True)
+        return Path(self._aside)
+
+    def _within(self, path: str) -> str:
+        if ".." in path and ".." in path.split("/"):
+            raise StoreError(f"The path {path!r} leaves its artifact store.")
+        return f"{self._root}/{path}"
+
+    def _explained(self, error: OSError, path: str) -> OSError:
+        """The same kind of error, saying what was tried and what helps."""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            cure = "free some space, or `dovetail store gc`"
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            cure = "check who may write there, or use another artifact store"
+        elif error.errno in (errno.ENOTSUP, errno.EMLINK):
+            cure = "this file system has no hard links; put the store on one that has"
+        else:
+            return error
+        reason = os.strerror(error.errno or 0).lower()
+        return type(error)(error.errno, f"cannot write '{path}' in the artifact store {self._root}: {reason}; {cure}")
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass

@@ -1,0 +1,139 @@
+"""Starting a deployment's server processes, so that either all of them serve or none is left."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+from dataclasses import dataclass
+
+from dovetail.errors import DeploymentError
+from dovetail.local.serving_folder import ServingFolder
+from dovetail.values.encoding import Json
+
+_WITHDRAWAL = 2.0  # seconds in which a server that is given up ends by itself, before it is killed
+
+
+def listen(host: str, port: int | None, name: str) -> socket.socket:
+    """A listening socket; the server inherits it, so that no other process can take the port in between."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise DeploymentError(
+            f"The host {host!r} of deployment '{name}' cannot be found: {error}. Set one of this machine's."
+        ) from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        raise DeploymentError(
+            f"Deployment '{name}' cannot listen at {host}:{port or 'any port'}: {error.strerror or error}. "
+            f"Stop what listens there, or leave `port` unset for a free one."
+        ) from error
+    return listener
+
+
+class Unhealthy(Exception):
+    """What became of a server, to follow the words that name it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One server process on its way. `process` starts it and ends; its pid is the group that nothing but the server is in."""
+
+    control: socket.socket
+    process: subprocess.Popen[bytes]
+
+    def identity(self, deadline: float) -> dict[str, Json]:
+        """Who the server is, once it serves; Unhealthy when it has ended before or takes until after the deadline."""
+        try:
+            ended = self.process.wait(_left(deadline)) != 0
+            told = b""
+            while not (ended or told.endswith(b"\n")):
+                self.control.settimeout(_left(deadline))
+                read = self.control.recv(4096)
+                told, ended = told + read, not read
+        except (TimeoutError, subprocess.TimeoutExpired):
+            raise Unhealthy("was not healthy in time; give it longer with `startup_timeout`") from None
+        except ConnectionError:
+            ended = True
+        if ended:
+            raise Unhealthy("ended before it was healthy")
+        identity: dict[str, Json] = json.loads(told)
+        return identity
+
+    def keep(self) -> None:
+        """From here on it lives without the process that started it."""
+        with self.control:
+            self.control.sendall(b"k")
+
+    def withdraw(self) -> None:
+        """End it, however far it is; returns when it has ended."""
+        with self.control:
+            self.control.settimeout(_WITHDRAWAL)
+            try:
+                self.control.shutdown(socket.SHUT_WR)
+                while self.control.recv(4096):
+                    pass
+            except TimeoutError:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.process.pid, signal.SIGKILL)  # it still holds its end, so the group is its own
+            except OSError:
+                pass  # it has ended
+        self.process.wait()
+
+
+def _left(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0.001)
+
+
+def launch(folder: ServingFolder, listener: socket.socket, python: str) -> Launch:
+    """Start one server process: in a session of its own, and no child of this one, so that it outlives it in every case."""
+    ours, theirs = socket.socketpair()
+    command = [python, "-u", "-m", "dovetail.local.serving", str(folder.path), str(listener.fileno()), str(theirs.fileno())]
+    try:
+        with theirs, open(folder.log, "ab") as log:
+            process: subprocess.Popen[bytes] = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=folder.path,
+                env=_surroundings(),
+                start_new_session=True,
+                pass_fds=(listener.fileno(), theirs.fileno()),
+            )
+    except OSError as error:
+        ours.close()
+        raise Unhealthy(f"cannot be started by {python}: {error.strerror}; give another interpreter with `python`") from error
+    return Launch(ours, process)
+
+
+def _surroundings() -> dict[str, str]:
+    from dovetail.values.project import find_project
+
+    return {**os.environ, "DOVETAIL_PROJECT": str(find_project().root)}
+
+
+def import_folders() -> tuple[str, ...]:
+    """Where this process imports from beyond its interpreter's own folders: the script's, PYTHONPATH, editable installs."""
+    own = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib")]
+    folders = [os.path.abspath(place) for place in sys.path if not place.endswith(".zip")]
+    return tuple(folder for folder in folders if not (_installed(folder) or any(_below(folder, place) for place in own)))
+
+
+def _installed(folder: str) -> bool:
+    return any(part in ("site-packages", "dist-packages") for part in folder.split(os.sep))
+
+
+def _below(folder: str, above: str | None) -> bool:
+    return above is not None and (folder + os.sep).startswith(above + os.sep)

@@ -1,0 +1,1 @@
+"""From a graph and a stack to a plan: what would run, what is cached, and why."""

@@ -1,0 +1,89 @@
+"""The identity of a step's code: everything of the project that it reaches, digested part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dovetail import digest
+from dovetail.planning.code.modules import Module
+from dovetail.planning.code.packages import distributions_of
+from dovetail.planning.code.tally import Known, Session
+from dovetail.planning.code.walk import Walk
+from dovetail.values.project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class CodeIdentity:
+    """What a cache key says of a step's code.
+
+    `digest`: over `parts`.
+    `parts`: `module:qualname` of every function, class and constant of the project that the step reaches, with a short
+    digest of its normalised source or value; `closure:…` for what functions hold; `entry` for the step itself.
+    `files`: the project files that these stand in, with the packages around them; absolute and sorted.
+    `packages`: version by name of every installed distribution that one of these files imports.
+    `uncacheable`: why the parts cannot say all that the step would do, with the cure; None when they do.
+    """
+
+    digest: str
+    parts: Mapping[str, str]
+    files: tuple[Path, ...]
+    packages: Mapping[str, str]
+    uncacheable: str | None
+
+
+class CodeReader:
+    """Reads code for one planning session, in which no file is expected to change. It imports and runs nothing."""
+
+    def __init__(self, project: Project) -> None:
+        self._session = Session(project)
+        self._identities: dict[int, tuple[Callable[..., Any], CodeIdentity]] = {}
+        self._packages: dict[str, Mapping[str, str]] = {}
+
+    def identify(self, function: Callable[..., Any]) -> CodeIdentity:
+        """Once per function, whose closure and defaults count as they are at the first time."""
+        known = self._identities.get(id(function))
+        if known is None:
+            known = self._identities[id(function)] = (function, self._identify(function))
+        return known[1]
+
+    def imported_with(self, files: Iterable[Path]) -> tuple[Path, ...]:
+        """These files of identities and all that Python executes when it imports them: what a copy must hold to run."""
+        wanted = {str(file) for file in files}
+        modules = self._session.modules
+        names = modules.loaded_by(module.name for module in modules.known() if module.path in wanted)
+        found = [module.path for name in names for module in [modules.find(name)] if module is not None and module.source is not None]
+        return tuple(sorted({Path(path) for path in (*wanted, *found) if path}))
+
+    def _identify(self, function: Callable[..., Any]) -> CodeIdentity:
+        known, final = Known(), False
+        while not final:
+            walk = Walk(self._session, known)
+            walk.start(function)
+            known, final = walk.tally.known, walk.tally.is_final()
+        tally = walk.tally
+        parts, reached = tally.parts(), tally.reached.values()
+        for module in reached:
+            tally.packages.update(self._packages_of(module))
+        return CodeIdentity(
+            digest=digest.of_json(parts),
+            parts=parts,
+            files=tuple(sorted({Path(module.path) for module in reached if module.source is not None and module.path})),
+            packages=dict(sorted(tally.packages.items())),
+            uncacheable=tally.problems[min(tally.problems)] if tally.problems else None,
+        )
+
+    def _packages_of(self, module: Module) -> Mapping[str, str]:
+        if module.source is None:
+            return {}
+        known = self._packages.get(module.source.path)
+        if known is None:
+            known = self._packages[module.source.path] = {
+                found.name: found.version
+                for name in module.source.imported
+                if self._session.modules.find(name.partition(".")[0]) is None
+                for found in distributions_of(name)
+            }
+        return known

@@ -1,0 +1,107 @@
+"""The cache key: what a step's result depends on, digested."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from dovetail import digest
+from dovetail.values.graph import OutputSpec
+from dovetail.values.plan import Code
+
+KEY_VERSION = 1
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def base_of(code: str, packages: Mapping[str, str], outputs: tuple[OutputSpec, ...], materializers: Mapping[str, str], extra: Any) -> str:
+    """Digest of all parts of a key that are known without the step's inputs."""
+    return digest.of_json(
+        {
+            "version": KEY_VERSION,
+            "code": code,
+            "packages": dict(packages),
+            "python": PYTHON,
+            "outputs": [[output.name, output.materializer, output.itemwise] for output in outputs],
+            "materializers": dict(materializers),
+            "extra": extra,
+        }
+    )
+
+
+def key_of(base: str, inputs: Mapping[str, Any]) -> str:
+    """The key of a step with these inputs, each resolved to parameters' encodings and artifacts' digests."""
+    return digest.of_json({"base": base, "inputs": {name: _counted(given) for name, given in inputs.items()}})
+
+
+def _counted(given: Mapping[str, Any]) -> Any:
+    """An input without what says nothing of its content: names, versions, producers."""
+    if "value" in given:
+        return {"value": given["value"]}
+    if "artifact" in given:
+        return {"artifact": given["artifact"]}
+    if "list" in given:
+        return {"list": [_counted(item) for item in given["list"]]}
+    return {"dict": {key: _counted(item) for key, item in given["dict"].items()}}
+
+
+def resolve(given: Mapping[str, Any], output_of: Callable[[str, str], Mapping[str, Any] | None]) -> dict[str, Any] | None:
+    """An input with each reference replaced by the artifact that it became; None while one is not known.
+
+    `output_of` gives the recorded output of an invocation, by its name.
+    """
+    if "from" in given:
+        output = output_of(given["from"], given["output"])
+        if output is None:
+            return None
+        return {"artifact": output["digest"], "name": output.get("artifact"), "version": output.get("version"), "from": given["from"]}
+    if "list" in given:
+        items = [resolve(item, output_of) for item in given["list"]]
+        return None if None in items else {"list": items}
+    if "dict" in given:
+        members = {key: resolve(item, output_of) for key, item in given["dict"].items()}
+        return None if None in members.values() else {"dict": members}
+    return dict(given)
+
+
+def references(given: Mapping[str, Any]) -> Iterator[str]:
+    """The digests of all artifacts in a resolved input."""
+    if "artifact" in given:
+        yield given["artifact"]
+    for item in given.get("list", ()):
+        yield from references(item)
+    for item in given.get("dict", {}).values():
+        yield from references(item)
+
+
+def changed(now: Mapping[str, Any], then: Mapping[str, Any], code_now: Code | None, code_then: Code | None) -> list[str]:
+    """What differs between two step runs' keys, one line each. `now` and `then` are resolved inputs."""
+    lines: list[str] = []
+    for kind, left, right in (
+        ("input", {k: _counted(v) for k, v in now.items()}, {k: _counted(v) for k, v in then.items()}),
+        ("code", code_now.parts if code_now else {}, code_then.parts if code_then else {}),
+        ("package", code_now.packages if code_now else {}, code_then.packages if code_then else {}),
+    ):
+        for name in sorted({*left, *right}):
+            before, after = right.get(name), left.get(name)
+            if before != after:
+                lines.append(_difference(kind, name, before, after))
+    return lines
+
+
+def _difference(kind: str, name: str, before: Any, after: Any) -> str:
+    if before is None:
+        return f"{kind} {name} is new"
+    if after is None:
+        return f"{kind} {name} is gone"
+    if kind == "code":
+        return f"code {name} changed"
+    return f"{kind} {name} changed from {_short(before)} to {_short(after)}"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping) and "artifact" in value:
+        return f"artifact {value['artifact'][:12]}"
+    if isinstance(value, Mapping) and "value" in value:
+        return repr(value["value"])[:60]
+    return str(value)[:60]

@@ -1,0 +1,132 @@
+"""The checks before a run: everything that is wrong, not the first thing only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from dovetail.components.component import Capability
+from dovetail.components.orchestrator import Orchestrator
+from dovetail.errors import DovetailError, PreflightFailed
+from dovetail.graph.definition import importable
+from dovetail.planning.workspace import Workspace, addressed
+from dovetail.values.plan import Decision, Plan, PlanStep
+
+_COMPONENT_OPTIONS = ("experiment_tracker", "model_deployer", "step_operator")
+_checked: set[str] = set()
+
+
+def preflight(plan: Plan, workspace: Workspace) -> None:
+    """Raises PreflightFailed with every problem found, one sentence each with its cure."""
+    problems = list(dict.fromkeys(find_problems(plan, workspace)))
+    if problems:
+        raise PreflightFailed(f"Pipeline '{plan.pipeline}' on stack '{workspace.stack.name}'", problems)
+
+
+def find_problems(plan: Plan, workspace: Workspace) -> Iterator[str]:
+    yield from _store_problems(workspace)
+    orchestrator: Any = workspace.stack.build("orchestrator")
+    if not isinstance(orchestrator, Orchestrator):
+        yield f"Stack '{workspace.stack.name}' has no orchestrator. Add one: dovetail stack update {workspace.stack.name} -o NAME."
+        return
+    seen: set[int] = set()
+    for step in plan.steps:
+        if step.decision in (Decision.CACHED, Decision.TAKEN):
+            continue
+        if step.node.when and Capability.CONDITIONS not in orchestrator.capabilities:
+            yield _refusal(step, "conditions", orchestrator)
+        if step.node.mapped and Capability.MAP not in orchestrator.capabilities:
+            yield _refusal(step, "map", orchestrator)
+        if step.options and id(step.options) not in seen:
+            seen.add(id(step.options))
+            yield from _option_problems(step, orchestrator, workspace)
+
+
+def _store_problems(workspace: Workspace) -> Iterator[str]:
+    """Really writes to the store, once per process and store."""
+    mark = repr(workspace.stack.snapshot()["components"].get("artifact_store"))
+    if mark not in _checked:
+        problems = workspace.store.check()
+        yield from problems
+        if not problems:
+            _checked.add(mark)
+
+
+def _option_problems(step: PlanStep, orchestrator: Orchestrator, workspace: Workspace) -> Iterator[str]:
+    yield from _missing_components(step, workspace)
+    yield from _unsupported(step, orchestrator, set(workspace.stack.waive))
+    yield from _settings_problems(step, workspace)
+    if needs_process(step) and not importable(step.node.source):
+        yield (
+            f"Step '{step.invocation}' needs a process of its own (it has a timeout, or asks for one), and {step.node.source} cannot be "
+            f"imported there. Define the step at module level."
+        )
+
+
+def _missing_components(step: PlanStep, workspace: Workspace) -> Iterator[str]:
+    for component_type in _COMPONENT_OPTIONS:
+        wanted = step.options.get(component_type)
+        if not wanted:
+            continue
+        present = _name_of(workspace, component_type)
+        kind = component_type.replace("_", " ")
+        option = component_type.replace("_", "-")
+        if present is None:
+            yield (
+                f"Step '{step.invocation}' asks for {'the' if wanted is True else f'the {kind}'} {kind if wanted is True else repr(wanted)}, and stack "
+                f"'{workspace.stack.name}' has none. Add one: dovetail stack update {workspace.stack.name} --{option} NAME."
+            )
+        elif wanted is not True and wanted != present:
+            yield (
+                f"Step '{step.invocation}' asks for the {kind} '{wanted}', and stack '{workspace.stack.name}' has '{present}'. "
+                f"Use {component_type}=True for whichever the stack has, or choose another stack."
+            )
+
+
+def _unsupported(step: PlanStep, orchestrator: Orchestrator, waived: set[str]) -> Iterator[str]:
+    asked: list[tuple[str, bool, Capability]] = [
+        ("retry", "retry" in step.options, Capability.RETRIES),
+        ("timeout", step.timeout is not None, Capability.TIMEOUTS),
+        ("resources", bool(step.resources.cpu or step.resources.memory), Capability.RESOURCES),
+        ("resources.gpu", bool(step.resources.gpu), Capability.GPUS),
+        ("environment.env", bool(step.environment.env), Capability.ENVIRONMENT_VARIABLES),
+        ("environment", step.environment.builds, Capability.ENVIRONMENTS),
+    ]
+    for setting, wanted, capability in asked:
+        if wanted and capability not in orchestrator.capabilities and setting not in waived:
+            yield _refusal(step, setting, orchestrator)
+    most = orchestrator.capacity()
+    for name in ("cpu", "memory"):
+        wants, has = getattr(step.resources, name), getattr(most, name) if most else None
+        if wants is not None and has is not None and wants > has and f"resources.{name}" not in waived:
+            yield (
+                f"Step '{step.invocation}' asks for {name} {wants:g}, and orchestrator '{orchestrator.name}' has {has:g}. "
+                f"Ask for less, or add `waive: [resources.{name}]` to the stack file."
+            )
+
+
+def _settings_problems(step: PlanStep, workspace: Workspace) -> Iterator[str]:
+    for target, settings in (step.options.get("settings") or {}).items():
+        component_type = addressed(workspace, target)
+        if component_type is not None:
+            try:
+                workspace.stack.checked_settings(component_type, settings)
+            except DovetailError as error:
+                yield f"Step '{step.invocation}', settings for '{target}': {error}"
+
+
+def _refusal(step: PlanStep, setting: str, orchestrator: Orchestrator) -> str:
+    return (
+        f"Step '{step.invocation}' sets {setting}, which orchestrator '{orchestrator.name}' (flavor {orchestrator.flavor}) cannot honour. "
+        f"Remove it, use another orchestrator, or add `waive: [{setting}]` to the stack file."
+    )
+
+
+def needs_process(step: PlanStep) -> bool:
+    """Whether the step must run in a worker process, whatever else runs."""
+    return step.timeout is not None or bool(step.options.get("isolated"))
+
+
+def _name_of(workspace: Workspace, component_type: str) -> str | None:
+    spec = workspace.stack.components.get(component_type)
+    return spec.name if spec is not None else None

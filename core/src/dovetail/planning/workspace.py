@@ -1,0 +1,68 @@
+"""Everything that planning, execution and queries work with: one project, one stack, its ledger."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dovetail.ledger.ledger import Ledger
+from dovetail.materializers.finder import Materializers
+from dovetail.registry import Registry
+from dovetail.stack.active import resolve_stack
+from dovetail.stack.stack import Stack
+from dovetail.values.imports import RecordedTypes
+from dovetail.values.project import Project, find_project
+
+if TYPE_CHECKING:
+    from dovetail.components.artifact_store import ArtifactStore
+
+
+@dataclass(frozen=True)
+class Workspace:
+    project: Project
+    registry: Registry
+    stack: Stack
+    ledger: Ledger
+
+    @property
+    def store(self) -> ArtifactStore:
+        return self.ledger.store
+
+    def on(self, stack: Stack) -> Workspace:
+        """The same project on another stack."""
+        return assemble(self.project, self.registry, stack)
+
+
+def open_workspace(
+    stack: str | None = None,
+    *,
+    snapshot: Mapping[str, Any] | None = None,
+    project: Project | None = None,
+    registry: Registry | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Workspace:
+    """The workspace of the working folder's project on the chosen stack, or on the one that a plan's `snapshot` describes.
+
+    Raises NotFound for a stack that does not exist, ConfigurationError for one that cannot be built.
+    """
+    project = project or find_project(environ=environ)
+    registry = registry or Registry.load(environ)
+    if snapshot is not None:
+        return assemble(project, registry, Stack.from_snapshot(dict(snapshot), registry, project))
+    return assemble(project, registry, resolve_stack(project, registry, stack, environ))
+
+
+def assemble(project: Project, registry: Registry, stack: Stack) -> Workspace:
+    store: Any = stack.build("artifact_store")
+    materializers = Materializers(registry.materializer_specs(), RecordedTypes(project, registry.plugin_modules()))
+    return Workspace(project, registry, stack, Ledger(store, materializers))
+
+
+def addressed(workspace: Workspace, target: str) -> str | None:
+    """The component type that `settings={target: …}` speak to on this stack: by flavor, name or type; None for none."""
+    for kind, spec in workspace.stack.components.items():
+        if target in (kind, spec.flavor, spec.name):
+            return kind
+    return None

@@ -1,0 +1,126 @@
+"""The only file that talks to pluggy: plugins' modules are loaded and their hooks called here, each plugin by itself."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import pluggy
+
+from dovetail import hookspecs
+from dovetail.errors import near
+from dovetail.plugin import ComponentType
+from dovetail.registry.installed import InstalledPlugin
+from dovetail.values.imports import load_object
+
+T = TypeVar("T")
+
+
+class Hooks:
+    """All plugins' hook implementations. Modules are imported at the first question, the built-in one first.
+
+    `broken` maps a plugin to why it, or a part of it, cannot be used.
+    """
+
+    def __init__(self, plugins: Sequence[InstalledPlugin]) -> None:
+        self.plugins = tuple(plugins)
+        self.broken: dict[InstalledPlugin, str] = {}
+        self.component_types: dict[str, ComponentType] = {kind.name: kind for kind in hookspecs.COMPONENT_TYPES}
+        self._loaded: dict[InstalledPlugin, Any] = {}
+        self._ready = False
+        self._lock = threading.RLock()
+
+    def load(self) -> None:
+        with self._lock:
+            if self._ready:
+                return
+            self._manager = pluggy.PluginManager("dovetail")
+            self._manager.add_hookspecs(hookspecs)
+            for plugin in self.plugins:
+                self._register(plugin)
+            self._add_component_types()
+            for plugin in list(self._loaded):
+                self._refuse_unknown_hooks(plugin)
+            self._ready = True
+
+    def answers(self, hook: str, read: Callable[[Any], T]) -> Iterator[tuple[InstalledPlugin, T]]:
+        """What each plugin that implements the hook answered, as `read` checks it; what fails is noted as broken and left out."""
+        self.load()
+        for plugin, call in self._callers(hook):
+            try:
+                answers = [read(answer) for answer in call()]
+            except Exception as error:
+                self.mark_broken(plugin, f"its hook {hook} gave no usable answer: {_described(error)}")
+                continue
+            yield from ((plugin, answer) for answer in answers)
+
+    def tell(self, hook: str, event: Mapping[str, Any]) -> None:
+        """Call each observer by itself; what one raises is logged."""
+        self.load()
+        for plugin, call in self._callers(hook):
+            try:
+                call(event=event)
+            except Exception as error:
+                import logging
+
+                logging.getLogger("dovetail").warning(
+                    "The observer %s of plugin '%s' failed and is passed over: %s", hook, plugin.name, _described(error)
+                )
+
+    def mark_broken(self, plugin: InstalledPlugin, reason: str) -> None:
+        self.broken.setdefault(plugin, reason)
+
+    def _callers(self, hook: str) -> list[tuple[InstalledPlugin, Any]]:
+        implementing = {impl.plugin_name for impl in getattr(self._manager.hook, hook).get_hookimpls()}
+        modules = {plugin: module for plugin, module in self._loaded.items() if _label(plugin) in implementing}
+        return [
+            (plugin, self._manager.subset_hook_caller(hook, [other for other in modules.values() if other is not module]))
+            for plugin, module in modules.items()
+        ]
+
+    def _register(self, plugin: InstalledPlugin) -> None:
+        try:
+            module = load_object(plugin.target)
+            self._manager.register(module, name=_label(plugin))
+        except (Exception, SystemExit) as error:
+            self.mark_broken(plugin, _described(error))
+        else:
+            self._loaded[plugin] = module
+
+    def _add_component_types(self) -> None:
+        for plugin, call in self._callers("dovetail_component_types"):
+            try:
+                kinds = [kind for answer in call() for kind in answer]
+                for kind in kinds:
+                    self._add_component_type(kind)
+            except Exception as error:
+                self.mark_broken(plugin, f"its hook dovetail_component_types gave no usable component types: {_described(error)}")
+
+    def _add_component_type(self, kind: ComponentType) -> None:
+        if not isinstance(kind, ComponentType):
+            raise TypeError(f"{kind!r} is no ComponentType")
+        if kind.name in self.component_types:
+            raise ValueError(f"the component type '{kind.name}' exists already")
+
+        def supply() -> Sequence[Any]:
+            raise NotImplementedError
+
+        self._manager.add_hookspecs(type("Supply", (), {kind.hook: staticmethod(hookspecs.hookspec(supply))}))
+        self.component_types[kind.name] = kind
+
+    def _refuse_unknown_hooks(self, plugin: InstalledPlugin) -> None:
+        module = self._loaded[plugin]
+        for caller in self._manager.get_hookcallers(module) or ():
+            if caller.has_spec() or all(impl.optionalhook for impl in caller.get_hookimpls()):
+                continue
+            known = [name for name in vars(self._manager.hook) if getattr(self._manager.hook, name).has_spec()]
+            self.mark_broken(plugin, f"it implements the hook '{caller.name}', which does not exist. {near(caller.name, known)}")
+
+
+def _label(plugin: InstalledPlugin) -> str:
+    return f"{plugin.name} ({plugin.distribution}) {plugin.target}"
+
+
+def _described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,0 +1,226 @@
+"""Answers what is installed: component types, flavors, materializers, commands, observers, and what is broken and why."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shlex
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dovetail.components.component import Component
+from dovetail.errors import ConfigurationError, NotFound, PluginBroken
+from dovetail.plugin import ComponentType, FlavorSpec, MaterializerSpec
+from dovetail.registry.hooks import Hooks
+from dovetail.registry.installed import InstalledPlugin, installed_plugins, narrowed
+from dovetail.values.imports import load_object
+
+_REQUIREMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class PluginInfo:
+    """A plugin as it is listed. `status`: installed or broken. `flavors`: names by component type."""
+
+    name: str
+    distribution: str
+    version: str
+    status: str
+    reason: str | None
+    flavors: Mapping[str, tuple[str, ...]]
+
+
+class Registry:
+    """Everything that the installed plugins supply. Making one imports nothing; the first question imports the plugins' modules.
+
+    A plugin that cannot be used stays listed with its reason, and is an error only for who asks for what it should supply.
+    """
+
+    def __init__(self, plugins: Iterable[InstalledPlugin]) -> None:
+        self._hooks = Hooks(tuple(plugins))
+        self._flavors: dict[str, dict[str, list[tuple[InstalledPlugin, FlavorSpec]]]] = {}
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] = os.environ, only: Collection[str] | None = None) -> Registry:
+        """The plugins of this Python, narrowed by `only` (an empty one leaves the built-in plugin) or by DOVETAIL_PLUGINS."""
+        return cls(narrowed(installed_plugins(), environ, only))
+
+    def plugins(self) -> list[PluginInfo]:
+        supplied: dict[InstalledPlugin, dict[str, tuple[str, ...]]] = {plugin: {} for plugin in self._hooks.plugins}
+        for kind in self.component_types():
+            for name, offers in self._offers(kind.name).items():
+                for plugin, _ in offers:
+                    supplied[plugin][kind.name] = (*supplied[plugin].get(kind.name, ()), name)
+        self.materializer_specs()
+        self.cli_commands()
+        return [self._info(plugin, flavors) for plugin, flavors in supplied.items()]
+
+    def _info(self, plugin: InstalledPlugin, flavors: Mapping[str, tuple[str, ...]]) -> PluginInfo:
+        reason = self._hooks.broken.get(plugin)
+        status = "broken" if reason else "installed"
+        return PluginInfo(plugin.name, plugin.distribution, plugin.version, status, reason, flavors)
+
+    def plugin_modules(self) -> frozenset[str]:
+        """The plugins' top-level modules; imports nothing."""
+        return frozenset(plugin.top_level for plugin in self._hooks.plugins)
+
+    def component_types(self) -> list[ComponentType]:
+        self._hooks.load()
+        return list(self._hooks.component_types.values())
+
+    def component_type(self, name: str) -> ComponentType:
+        """By its name, or by the name of its command-line option."""
+        self._hooks.load()
+        kind = self._hooks.component_types.get(name.replace("-", "_"))
+        if kind is None:
+            raise NotFound("component type", name, self._hooks.component_types)
+        return kind
+
+    def flavors(self, component_type: str) -> list[FlavorSpec]:
+        """Every flavor of a type, built-in ones first, then by name."""
+        return [spec for offers in self._offers(component_type).values() for _, spec in offers]
+
+    def flavor(self, component_type: str, name: str) -> FlavorSpec:
+        """Raises NotFound, PluginBroken when a broken plugin should have supplied it, ConfigurationError when two supply it."""
+        kind = self.component_type(component_type)
+        offers = self._offers(kind.name).get(name, [])
+        if len(offers) > 1:
+            rivals = " and ".join(_titled(plugin) for plugin, _ in offers)
+            raise ConfigurationError(
+                f"The {_words(kind)} flavor '{name}' is offered by {rivals}. Uninstall one, or leave one out of DOVETAIL_PLUGINS."
+            )
+        if not offers:
+            raise self._missing(kind, name)
+        return offers[0][1]
+
+    def _missing(self, kind: ComponentType, name: str) -> ConfigurationError:
+        broken = {plugin: reason for plugin, reason in self._hooks.broken.items() if not plugin.built_in}
+        for plugin, reason in broken.items():
+            if _folded(name) in (_folded(plugin.name), _folded(plugin.distribution.removeprefix("dovetail-"))):
+                return PluginBroken(
+                    f"The {_words(kind)} flavor '{name}' cannot be used: plugin {_titled(plugin)} is broken: {reason}."
+                )
+        cure = f"If a plugin brings it, install that, by convention `pip install dovetail-{_folded(name)}`."
+        if broken:
+            listed = "; ".join(f"{_titled(plugin)}: {reason}" for plugin, reason in broken.items())
+            cure += f" Broken plugins, which may have brought it: {listed}."
+        return NotFound(f"{_words(kind)} flavor", name, self._offers(kind.name), cure)
+
+    def component_class(self, component_type: str, flavor: str) -> type[Component]:
+        """The class, ready for use. ConfigurationError with the pip command when a library that it needs is not installed."""
+        spec = self.flavor(component_type, flavor)
+        missing = missing_requirements(spec)
+        if missing:
+            raise ConfigurationError(
+                f"The {component_type.replace('_', ' ')} flavor '{flavor}' needs {', '.join(missing)}, which is not installed. "
+                f"Run `pip install {' '.join(shlex.quote(requirement) for requirement in missing)}`."
+            )
+        return self.declared_class(component_type, flavor)
+
+    def declared_class(self, component_type: str, flavor: str) -> type[Component]:
+        """The class, for its fields, help and capabilities; the libraries that it works with need not be installed."""
+        spec = self.flavor(component_type, flavor)
+        kind = self.component_type(component_type)
+        try:
+            found = load_object(spec.target)
+        except (Exception, SystemExit) as error:
+            raise PluginBroken(
+                f"The {_words(kind)} flavor '{flavor}' of plugin {self._supplier(kind, flavor)} cannot be imported from "
+                f"{spec.target}: {type(error).__name__}: {error}. Repair or reinstall the plugin."
+            ) from error
+        interface: Any = load_object(kind.interface) if kind.interface else Component
+        if not (isinstance(found, type) and issubclass(found, interface)):
+            raise PluginBroken(
+                f"The {_words(kind)} flavor '{flavor}' of plugin {self._supplier(kind, flavor)} names {spec.target}, which is no "
+                f"{interface.__name__}. Let the class inherit from {interface.__module__}.{interface.__name__}."
+            )
+        return found
+
+    def _supplier(self, kind: ComponentType, flavor: str) -> str:
+        return _titled(self._offers(kind.name)[flavor][0][0])
+
+    def materializer_specs(self) -> list[MaterializerSpec]:
+        """Declared materializers in the order in which they are asked: plugins by name, then the built-in ones."""
+        answers = self._hooks.answers("dovetail_materializers", functools.partial(_all_of, MaterializerSpec))
+        supplied = sorted(answers, key=lambda answer: answer[0].built_in)
+        return [spec for _, specs in supplied for spec in specs]
+
+    def cli_commands(self) -> dict[str, str]:
+        """Import strings of the plugins' own commands by their names; the first plugin by name keeps a name that two claim."""
+        commands: dict[str, str] = {}
+        for plugin, offered in self._hooks.answers("dovetail_cli_commands", _command_table):
+            for name, target in offered.items():
+                if commands.setdefault(name, target) != target:
+                    self._hooks.mark_broken(plugin, f"its command '{name}' is offered by another plugin too")
+        return commands
+
+    def observe(self, hook: str, event: Mapping[str, Any]) -> None:
+        """Tell every observer. `hook`: such as `dovetail_run_started`. Never raises for what an observer does."""
+        self._hooks.tell(hook, event)
+
+    def _offers(self, component_type: str) -> dict[str, list[tuple[InstalledPlugin, FlavorSpec]]]:
+        kind = self.component_type(component_type)
+        if kind.name not in self._flavors:
+            self._flavors[kind.name] = self._collect(kind)
+        return self._flavors[kind.name]
+
+    def _collect(self, kind: ComponentType) -> dict[str, list[tuple[InstalledPlugin, FlavorSpec]]]:
+        offers: dict[str, list[tuple[InstalledPlugin, FlavorSpec]]] = {}
+        for plugin, specs in self._hooks.answers(kind.hook, functools.partial(_all_of, FlavorSpec)):
+            for spec in specs:
+                rivals = offers.setdefault(spec.name, [])
+                if any(rival.built_in for rival, _ in rivals):
+                    # A stranger must not be able to take the default stack away.
+                    self._hooks.mark_broken(plugin, f"it offers the {_words(kind)} flavor '{spec.name}', which is built in")
+                else:
+                    rivals.append((plugin, spec))
+        return offers
+
+
+def missing_requirements(spec: FlavorSpec) -> list[str]:
+    """The requirements of a flavor of which no version is installed."""
+    if not spec.requires:
+        return []
+    from importlib import metadata
+
+    missing = []
+    for requirement in spec.requires:
+        name = _REQUIREMENT_NAME.match(requirement)
+        try:
+            metadata.distribution(name[0] if name else requirement)
+        except metadata.PackageNotFoundError:
+            missing.append(requirement)
+    return missing
+
+
+def _all_of(cls: type[Any], answer: Any) -> list[Any]:
+    """The answer as a list, or TypeError saying what stands in it instead."""
+    if isinstance(answer, (str, Mapping)):
+        raise TypeError(f"{answer!r} is no list of {cls.__name__}")
+    items = list(answer)
+    for item in items:
+        if not isinstance(item, cls):
+            raise TypeError(f"{item!r} is no {cls.__name__}")
+    return items
+
+
+def _command_table(answer: Any) -> dict[str, str]:
+    table = dict(answer)
+    for name, target in table.items():
+        if not (isinstance(name, str) and isinstance(target, str)):
+            raise TypeError(f"{name!r}: {target!r} is no command's name and import string")
+    return table
+
+
+def _titled(plugin: InstalledPlugin) -> str:
+    return f"'{plugin.name}'" if plugin.distribution in ("", plugin.name) else f"'{plugin.name}' ({plugin.distribution})"
+
+
+def _words(kind: ComponentType) -> str:
+    return kind.name.replace("_", " ")
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).casefold()

@@ -1,0 +1,86 @@
+"""References in a configuration: `${VARIABLE}` and `{{ secret.key }}`; and hiding what they led to."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dovetail.components.component import Secret
+from dovetail.errors import ConfigurationError, NotFound
+from dovetail.values.names import check_name
+
+HIDDEN = "********"
+_SHORTEST = 4  # characters; a shorter value is no secret, and hiding it would garble every text
+_REFERENCE = re.compile(r"\$\{(?P<variable>[A-Za-z_][A-Za-z0-9_]*)\}|\{\{\s*(?P<secret>[^{}\n]+?)\.(?P<key>[^{}.\s]+)\s*\}\}")
+
+
+def has_reference(value: Any) -> bool:
+    """Whether the text, or any text inside the list or mapping, refers to something."""
+    if isinstance(value, str):
+        return _REFERENCE.search(value) is not None
+    if isinstance(value, Mapping):
+        return any(has_reference(item) for item in value.values())
+    return isinstance(value, (list, tuple)) and any(has_reference(item) for item in value)
+
+
+def secret_reference(name: str, key: str) -> str:
+    return f"{{{{ {name}.{key} }}}}"
+
+
+@dataclass(slots=True)
+class References:
+    """Resolves references. `secret_of` gives all keys of a secret; `revealed` collects every secret value that was used."""
+
+    environ: Mapping[str, str]
+    secret_of: Callable[[str], Mapping[str, Secret]]
+    revealed: set[str] = field(default_factory=set)
+
+    def resolve(self, value: Any, where: str) -> Any:
+        """The value with each reference replaced. `where`: what the configuration belongs to, for the error."""
+        if isinstance(value, str):
+            return _REFERENCE.sub(functools.partial(self._replaced, where=where), value)
+        if isinstance(value, Mapping):
+            return {key: self.resolve(item, where) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.resolve(item, where) for item in value]
+        return value
+
+    def _replaced(self, match: re.Match[str], where: str) -> str:
+        variable = match["variable"]
+        if variable is None:
+            return self._secret(match["secret"].strip(), match["key"], where)
+        if variable not in self.environ:
+            raise ConfigurationError(
+                f"{where} refers to ${{{variable}}}, which is not set in the environment. Set {variable} before you start."
+            )
+        return self.environ[variable]
+
+    def _secret(self, name: str, key: str, where: str) -> str:
+        values = self.secret_of(check_name("secret", name))
+        if key not in values:
+            raise NotFound(
+                f"key of secret '{name}'", key, values, f"{where} refers to it. Set it by `dovetail secret set {name} {key}=-`."
+            )
+        value = values[key].reveal()
+        self.revealed.add(value)
+        return value
+
+
+def redact(text: str, secrets: Collection[str]) -> str:
+    """The text with asterisks in place of each secret value, and of each longer line of one that has several.
+
+    Values of fewer than four characters are left: they would be found everywhere.
+    """
+    pattern = _pattern(frozenset(secrets))
+    return pattern.sub(HIDDEN, text) if pattern else text
+
+
+@functools.lru_cache(maxsize=64)
+def _pattern(secrets: frozenset[str]) -> re.Pattern[str] | None:
+    values = {secret.reveal() if isinstance(secret, Secret) else secret for secret in secrets}
+    lines = {line.strip() for value in values for line in value.splitlines()}
+    hidden = sorted((value for value in values | lines if len(value) >= _SHORTEST), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, hidden))) if hidden else None

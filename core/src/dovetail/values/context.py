@@ -1,0 +1,32 @@
+"""Which step this code runs in, and what components are told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dovetail.values.encoding import Json
+
+
+@dataclass(frozen=True, slots=True)
+class StepRun:
+    """One step of one run, as components see it.
+
+    `name`: the invocation's name. `prepared`: what this component's `prepare` returned for the run. `status`: how the
+    step ended, once it has.
+    """
+
+    run_id: str
+    run_name: str
+    pipeline: str
+    name: str
+    step: str
+    attempt: int = 1
+    parameters: Mapping[str, Json] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    model: str | None = None
+    model_version: int | None = None
+    stack: str = "default"
+    prepared: Json = None
+    settings: Mapping[str, Json] = field(default_factory=dict)
+    status: str | None = None

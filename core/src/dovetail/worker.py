@@ -1,0 +1,51 @@
+"""The contract between a run and whatever starts its steps: one address, one invocation, an exit code.
+
+    python -m dovetail.execution RUN_ADDRESS INVOCATION [--attempt N]
+
+The address is a URL: its scheme names the artifact store's flavor, its path the run, its query the store's configuration
+without secrets. Credentials come from the surroundings of the process.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+from dovetail.errors import ConfigurationError
+
+
+class ExitCode(enum.IntEnum):
+    """What a worker's exit says to the engine."""
+
+    DONE = 0
+    FAILED = 1
+    WRONG_USE = 2
+    TRY_AGAIN = 75
+
+
+def address_of(flavor: str, configuration: Mapping[str, Any], run_path: str) -> str:
+    """The address of a run: `local:///runs/2026-01-31/01…?path=…`. Values are JSON; references to secrets stay references."""
+    query = urlencode({name: json.dumps(value, separators=(",", ":")) for name, value in sorted(configuration.items())})
+    return f"{flavor}:///{quote(run_path)}" + (f"?{query}" if query else "")
+
+
+def read_address(address: str) -> tuple[str, dict[str, Any], str]:
+    """(flavor, configuration, run id). Raises ConfigurationError for what is no run's address."""
+    parts = urlsplit(address)
+    run_id = parts.path.rpartition("/")[2]
+    if not parts.scheme or not parts.path.startswith("/runs/") or not run_id:
+        raise ConfigurationError(f"{address[:80]!r} is no run's address; it looks like local:///runs/<day>/<run id>?path=….")
+    try:
+        configuration = {name: json.loads(value) for name, value in parse_qsl(parts.query)}
+    except ValueError as error:
+        raise ConfigurationError(f"The query of the run's address is damaged: {error}.") from error
+    return parts.scheme, configuration, run_id
+
+
+def worker_command(address: str, invocation: str, attempt: int = 1) -> list[str]:
+    """The command line that runs one step with this Python."""
+    return [sys.executable, "-m", "dovetail.execution", address, invocation, "--attempt", str(attempt)]
