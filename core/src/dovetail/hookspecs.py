@@ -173,3 +173,9 @@ def dovetail_step_started(event: Mapping[str, Any]) -> None:
 def dovetail_step_finished(event: Mapping[str, Any]) -> None:
     """`run`, `name`, `pipeline`, `stack`, `step`, `status` (completed, cached, failed, skipped, …), `attempt`, `seconds`, `error`."""
     raise NotImplementedError
+
+
+@hookspec
+def dovetail_step_retried(event: Mapping[str, Any]) -> None:
+    """`run`, `name`, `pipeline`, `stack`, `step`, `attempt` (the one that follows), `error` (why the last one failed)."""
+    raise NotImplementedError

@@ -86,7 +86,7 @@ def test_two_names_that_differ_in_case_only_are_refused(store: LocalSecretStore)
         store.put("db", {"a": "1"})
 
 
-@pytest.mark.parametrize("content", ["{", "[1]", '{"a": 1}', '"plain-secret"'])
+@pytest.mark.parametrize("content", ["{", "[1]", '"plain-secret"'])
 def test_a_damaged_file_is_a_sentence_without_its_content(store: LocalSecretStore, home: Path, content: str) -> None:
     store.put("db", {"a": "1"})
     (home / "secrets" / "db.json").write_text(content)
@@ -95,7 +95,9 @@ def test_a_damaged_file_is_a_sentence_without_its_content(store: LocalSecretStor
     assert "plain-secret" not in str(caught.value)
 
 
-def test_a_write_that_fails_keeps_the_old_secret_and_leaves_nothing(store: LocalSecretStore, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_keeps_the_old_secret_and_leaves_nothing(
+    store: LocalSecretStore, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store.put("db", {"a": "1"})
 
     def refuse(*_: object) -> None:

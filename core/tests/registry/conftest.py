@@ -18,7 +18,9 @@ ACME = Path(__file__).parents[1] / "acme"
 def distribution(tmp_path: Path) -> Callable[..., Path]:
     """Lays out an installed distribution in a folder of its own and returns the folder."""
 
-    def make(name: str, module: str, source: str, *, entry: str | None = None, version: str = "1.0", point: str | None = None) -> Path:
+    def make(
+        name: str, module: str, source: str, *, entry: str | None = None, version: str = "1.0", point: str | None = None
+    ) -> Path:
         folder = tmp_path / "site" / f"{name}-{version}"
         info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir(parents=True)

@@ -26,7 +26,9 @@ def named(plugins: list[InstalledPlugin]) -> list[str]:
     return [plugin.name for plugin in plugins]
 
 
-def test_the_look_into_the_folders_finds_what_the_standard_library_finds(acme: Path, distribution: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_look_into_the_folders_finds_what_the_standard_library_finds(
+    acme: Path, distribution: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(str(distribution("dovetail-more", "more", "")))
     points = metadata.entry_points(group="dovetail")
     expected = {(point.name, point.value, point.dist.name, point.dist.version) for point in points if point.dist}
@@ -51,7 +53,9 @@ def test_a_distribution_that_the_path_names_twice_counts_once_the_first(distribu
 
 
 def test_the_built_in_plugin_is_there_and_first_even_where_nothing_is_installed(tmp_path: Path) -> None:
-    assert [(p.name, p.target) for p in installed_plugins([str(tmp_path), str(tmp_path / "missing")])] == [("local", "dovetail.local")]
+    assert [(p.name, p.target) for p in installed_plugins([str(tmp_path), str(tmp_path / "missing")])] == [
+        ("local", "dovetail.local")
+    ]
     assert installed_plugins()[0].built_in
 
 

@@ -42,7 +42,9 @@ def test_a_published_interface_can_be_imported_and_knows_its_type() -> None:
     from dovetail.values.imports import load_object
 
     published = [kind for kind in hookspecs.COMPONENT_TYPES if kind.interface]
-    assert {kind.name: load_object(str(kind.interface)).component_type for kind in published} == {k.name: k.name for k in published}
+    assert {kind.name: load_object(str(kind.interface)).component_type for kind in published} == {
+        k.name: k.name for k in published
+    }
 
 
 def test_short_options_are_not_shared() -> None:
@@ -75,7 +77,9 @@ def test_a_library_that_is_missing_is_named_with_the_pip_command(registry: Regis
 
 
 def test_a_class_that_cannot_be_imported_names_plugin_target_and_reason(registry: Registry) -> None:
-    with pytest.raises(PluginBroken, match=r"'lost' of plugin 'acme' \(dovetail-acme\).*dovetail_acme.nowhere:Tracker.*No module named"):
+    with pytest.raises(
+        PluginBroken, match=r"'lost' of plugin 'acme' \(dovetail-acme\).*dovetail_acme.nowhere:Tracker.*No module named"
+    ):
         registry.component_class("experiment_tracker", "lost")
 
 
@@ -141,8 +145,14 @@ BROKEN = {
     "exit": ("import sys\nsys.exit(3)\n", "SystemExit: 3"),
     "syntax": ("def (:\n", "SyntaxError"),
     "argument": (HEAD + "@hookimpl\ndef dovetail_orchestrators(stack): return []\n", "stack"),
-    "hook": (HEAD + "@hookimpl\ndef dovetail_orchestrator(): return []\n", "hook 'dovetail_orchestrator', which does not exist. Did you mean"),
-    "raises": (HEAD + "@hookimpl\ndef dovetail_alerters(): raise ValueError('bad day')\n", "dovetail_alerters gave no usable answer: ValueError: bad day"),
+    "hook": (
+        HEAD + "@hookimpl\ndef dovetail_orchestrator(): return []\n",
+        "hook 'dovetail_orchestrator', which does not exist. Did you mean",
+    ),
+    "raises": (
+        HEAD + "@hookimpl\ndef dovetail_alerters(): raise ValueError('bad day')\n",
+        "dovetail_alerters gave no usable answer: ValueError: bad day",
+    ),
     "generator": (HEAD + "@hookimpl\ndef dovetail_alerters():\n    yield 1\n", "dovetail_alerters gave no usable answer"),
     "kind": (HEAD + "@hookimpl\ndef dovetail_alerters(): return ['x']\n", "'x' is no FlavorSpec"),
     "text": (HEAD + "@hookimpl\ndef dovetail_alerters(): return 'x'\n", "'x' is no list of FlavorSpec"),
@@ -160,7 +170,9 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_plugin_is_listed_with_its_reason_and_breaks_nothing_else(ask: Ask, distribution: Make, acme: Path, case: str) -> None:
+def test_a_broken_plugin_is_listed_with_its_reason_and_breaks_nothing_else(
+    ask: Ask, distribution: Make, acme: Path, case: str
+) -> None:
     source, reason = BROKEN[case]
     answer = ask(
         """
@@ -239,8 +251,13 @@ def test_narrowing_by_the_environment_leaves_a_plugin_unimported(ask: Ask, distr
 
 
 def test_a_module_that_two_entry_points_name_is_one_plugin(ask: Ask, distribution: Make) -> None:
-    folder = distribution("dovetail-double", "double_plugin", HEAD + "@hookimpl\ndef dovetail_alerters(): return [FlavorSpec('x', 'y:Z')]\n")
+    folder = distribution(
+        "dovetail-double", "double_plugin", HEAD + "@hookimpl\ndef dovetail_alerters(): return [FlavorSpec('x', 'y:Z')]\n"
+    )
     points = next(folder.glob("*.dist-info")) / "entry_points.txt"
     points.write_text("[dovetail]\na = double_plugin\nb = double_plugin\n")
-    answer = ask("registry = Registry.load({})\nanswer = [[i.name, i.status] for i in registry.plugins()] + [registry.flavor('alerter', 'x').name]", folder)
+    answer = ask(
+        "registry = Registry.load({})\nanswer = [[i.name, i.status] for i in registry.plugins()] + [registry.flavor('alerter', 'x').name]",
+        folder,
+    )
     assert answer == [["local", "installed"], ["a", "installed"], ["b", "broken"], "x"]

@@ -115,7 +115,15 @@ def test_unknown_and_missing_keys_are_all_named_with_near_ones(cls: type[Compone
 
 
 def test_a_validated_configuration_is_json_of_the_fields_types(cls: type[Component]) -> None:
-    given = {"project": "p", "workers": "4", "verbose": "yes", "folder": "a", "tags": ("x",), "level": "high", "limits": {"most": 2}}
+    given = {
+        "project": "p",
+        "workers": "4",
+        "verbose": "yes",
+        "folder": "a",
+        "tags": ("x",),
+        "level": "high",
+        "limits": {"most": 2},
+    }
     assert validate(cls, given).configuration == {
         "project": "p",
         "workers": 4,
@@ -132,7 +140,9 @@ def test_what_was_validated_validates_to_the_same_and_makes_the_same(cls: type[C
         once = validate(cls, {"project": "p", key: value})
         assert once.problems == ()
         assert validate(cls, once.configuration) == once
-        assert constructor_arguments(cls, once.configuration, ROOT) == constructor_arguments(cls, {"project": "p", key: value}, ROOT)
+        assert constructor_arguments(cls, once.configuration, ROOT) == constructor_arguments(
+            cls, {"project": "p", key: value}, ROOT
+        )
 
 
 def test_a_field_with_a_reference_is_left_for_the_run_to_check(cls: type[Component]) -> None:

@@ -38,7 +38,9 @@ def test_a_registered_component_is_checked_and_coerced(store: StackStore, secret
     assert store.component("experiment_tracker", "t").configuration == {"project": "p", "workers": 4, "verbose": True}
 
 
-def test_a_secret_goes_to_the_secret_store_and_its_reference_to_the_file(store: StackStore, secrets: Any, project: Project) -> None:
+def test_a_secret_goes_to_the_secret_store_and_its_reference_to_the_file(
+    store: StackStore, secrets: Any, project: Project
+) -> None:
     register_component(store, tracker(api_key="plain-secret"), secrets)
     assert store.component("experiment_tracker", "t").configuration["api_key"] == "{{ experiment-tracker-t.api_key }}"
     assert secrets.get("experiment-tracker-t")["api_key"].reveal() == "plain-secret"
@@ -70,17 +72,14 @@ def test_registering_the_same_again_changes_nothing_and_another_is_refused(store
 
 
 def test_an_update_changes_what_it_names(store: StackStore, secrets: Any) -> None:
-    register_component(store, tracker(workers=4, ratio=0.1), secrets)
-    update_component(store, "experiment_tracker", "t", {"workers": "5", "api_key": "new-secret"}, frozenset({"ratio"}), secrets)
-    assert store.component("experiment_tracker", "t").configuration == {
-        "project": "p",
-        "workers": 5,
-        "api_key": "{{ experiment-tracker-t.api_key }}",
-    }
+    spec = register_component(store, tracker(workers=4, ratio=0.1), secrets)
+    spec = update_component(store, spec, {"workers": "5", "api_key": "new-secret"}, secrets, unset=frozenset({"ratio"}))
+    assert spec == store.component("experiment_tracker", "t")
+    assert spec.configuration == {"project": "p", "workers": 5, "api_key": "{{ experiment-tracker-t.api_key }}"}
     with pytest.raises(NotFound, match="no field 'ratio'"):
-        update_component(store, "experiment_tracker", "t", {}, frozenset({"ratio"}), secrets)
+        update_component(store, spec, {}, secrets, unset=frozenset({"ratio"}))
     with pytest.raises(ConfigurationError, match="built in"):
-        update_component(store, "orchestrator", "default", {"workers": 2}, frozenset(), secrets)
+        update_component(store, store.component("orchestrator", "default"), {}, secrets)
 
 
 def test_applying_a_file_again_and_again_gives_the_same(store: StackStore, tmp_path: Path) -> None:
@@ -111,7 +110,13 @@ components:
         apply(store, tmp_path, text)
     said = str(caught.value)
     assert "5 problems" in said
-    for part in ("no field 'worker'. Did you mean 'workers'", "component 'nowhere'", "'project' is required", "'api_key' must be a reference", "'rocket'"):
+    for part in (
+        "no field 'worker'. Did you mean 'workers'",
+        "component 'nowhere'",
+        "'project' is required",
+        "'api_key' must be a reference",
+        "'rocket'",
+    ):
         assert part in said
     assert "plain-secret" not in said
     assert list(store.list()) == ["default"]
@@ -127,7 +132,9 @@ def test_a_stack_file_cannot_take_the_built_in_name(store: StackStore, tmp_path:
         apply(store, tmp_path, "name: default\n" + STACK)
 
 
-def test_paths_stay_relative_in_a_project_and_become_absolute_without_one(store: StackStore, tmp_path: Path, registry: Registry, home: Path) -> None:
+def test_paths_stay_relative_in_a_project_and_become_absolute_without_one(
+    store: StackStore, tmp_path: Path, registry: Registry, home: Path
+) -> None:
     apply(store, tmp_path, STACK)
     assert store.get("mine").components["experiment_tracker"].configuration["folder"] == "runs"
     unmarked = StackStore(dataclasses.replace(store.project, config=home, marked=False), registry, {})

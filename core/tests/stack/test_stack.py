@@ -54,6 +54,13 @@ def test_relative_paths_start_at_the_project_root(make_stack: Make, project: Pro
     assert (tracker.folder, tracker.cache) == (project.root / "data", project.root / ".acme/cache")
 
 
+def test_paths_for_another_process_are_absolute_and_references_stay(make_stack: Make, project: Project) -> None:
+    stack = make_stack(folder="data", cache="${CACHE}", api_key="{{ a.b }}", headers={"a": "b"})
+    root = str(project.root / "data")
+    expected = {"project": "p", "folder": root, "cache": "${CACHE}", "api_key": "{{ a.b }}", "headers": {"a": "b"}}
+    assert stack.anchored("experiment_tracker") == expected
+
+
 def test_secrets_are_resolved_only_when_the_component_is_made(make_stack: Make, secrets: Any) -> None:
     stack = make_stack(api_key="{{ acme.key }}", headers={"auth": "Bearer {{ acme.token }}"})
     assert stack.secrets() == frozenset()
@@ -80,7 +87,9 @@ def test_a_stacks_own_secret_store_is_asked_before_the_built_in_one(make_stack: 
 def test_a_secret_store_cannot_wait_for_a_secret_of_its_own(make_stack: Make) -> None:
     stack = make_stack(ComponentSpec("secret_store", "vault", "v", {"token": "{{ db.password }}"}), api_key="{{ db.password }}")
     for component in ("experiment_tracker", "secret_store"):
-        with pytest.raises(ConfigurationError, match="Secret store 'v' of stack 's' refers to a secret, which only it could resolve"):
+        with pytest.raises(
+            ConfigurationError, match="Secret store 'v' of stack 's' refers to a secret, which only it could resolve"
+        ):
             stack.build(component)
 
 
@@ -111,7 +120,9 @@ def test_an_error_from_the_constructor_is_a_sentence_without_the_secret(make_sta
     spec = stack.components["experiment_tracker"]
     bad = ComponentSpec("experiment_tracker", "acme", "t", {**spec.configuration, "project": "forbidden"})
     stack = Stack("s", [bad], registry=stack.registry, project=stack.project, environ={"KEY": "very-secret"})
-    with pytest.raises(ConfigurationError, match=r"Experiment tracker 't' of stack 's' \(flavor acme\) cannot be made: no entry") as caught:
+    with pytest.raises(
+        ConfigurationError, match=r"Experiment tracker 't' of stack 's' \(flavor acme\) cannot be made: no entry"
+    ) as caught:
         stack.build("experiment_tracker")
     assert "very-secret" not in str(caught.value)
     assert caught.value.__cause__ is None

@@ -45,7 +45,9 @@ def test_a_stack_file_is_read_as_documented(tmp_path: Path) -> None:
     stack = read(tmp_path, EXAMPLE)
     assert stack.name == "local-mlflow"
     assert stack.waive == ("resources.gpu", "timeout")
-    assert stack.components["artifact_store"] == ComponentSpec("artifact_store", "local", "local_artifact_store", {"path": "./artifacts"})
+    assert stack.components["artifact_store"] == ComponentSpec(
+        "artifact_store", "local", "local_artifact_store", {"path": "./artifacts"}
+    )
     assert stack.components["orchestrator"] == ComponentSpec("orchestrator", "local", "local_orchestrator")
     assert stack.components["model_deployer"] == "shared"
     tracker = stack.components["experiment_tracker"]
@@ -93,7 +95,10 @@ components:
         ("components: {orchestrator: [local]}", "must be a mapping with 'flavor'"),
         ("components: [orchestrator]", "must map component types"),
         ("components: {orchestrator: {flavor: local, configuration: [a]}}", "configuration must be a mapping"),
-        ("components: {orchestrator: {flavor: local, configuration: {1: a}}}", "the key 1 in 'components.orchestrator.configuration' is no text"),
+        (
+            "components: {orchestrator: {flavor: local, configuration: {1: a}}}",
+            "the key 1 in 'components.orchestrator.configuration' is no text",
+        ),
         ("components: {orchestrator: {flavor: local, configuration: {on: a}}}", "the key True"),
         ("waive: resources.gpu", "'waive' must be a list"),
         ("waive: [resources.gpus]", "'resources.gpus', which is no setting. Did you mean 'resources.gpu'"),
@@ -109,7 +114,10 @@ components:
         ("description: [a]", "'description' must be text"),
         ("a: !!python/object/apply:os.system ['touch hacked']", "it is no YAML: could not determine a constructor"),
         ("a: !!python/name:os.system", "it is no YAML"),
-        ("components: {orchestrator: {flavor: a, configuration: {b: !!binary aGk=}}}", "of a kind that a configuration cannot hold"),
+        (
+            "components: {orchestrator: {flavor: a, configuration: {b: !!binary aGk=}}}",
+            "of a kind that a configuration cannot hold",
+        ),
         ("components: {orchestrator: {flavor: a, configuration: {b: !!set {x}}}}", "of a kind that a configuration cannot hold"),
         ("name: ../../escape", "holds '/'"),
         ("name: a/b", "holds '/'"),
@@ -171,7 +179,9 @@ def test_a_component_file_is_a_component_named_like_its_file(tmp_path: Path) -> 
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates() | st.binary(),
-        lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers() | st.sampled_from(["name", "components", "waive"]), inner),
+        lambda inner: (
+            st.lists(inner) | st.dictionaries(st.text() | st.integers() | st.sampled_from(["name", "components", "waive"]), inner)
+        ),
         max_leaves=12,
     )
 )

@@ -30,7 +30,11 @@ def test_the_built_in_stack_is_there_without_any_file(store: StackStore, project
 
 @pytest.mark.parametrize("act", ["delete", "save", "copy"])
 def test_the_built_in_stack_cannot_be_changed(store: StackStore, act: str) -> None:
-    acts = {"delete": lambda: store.delete("default"), "save": lambda: store.save(file("default")), "copy": lambda: store.copy("default", "default")}
+    acts = {
+        "delete": lambda: store.delete("default"),
+        "save": lambda: store.save(file("default")),
+        "copy": lambda: store.copy("default", "default"),
+    }
     with pytest.raises(ConfigurationError, match="'default' is built in and cannot be"):
         acts[act]()
 
@@ -72,7 +76,9 @@ def test_unknown_stacks_and_components_are_answered_with_near_names(store: Stack
 
 def test_a_stack_that_names_a_component_that_is_gone_says_which(store: StackStore) -> None:
     store.save(file("mine", experiment_tracker="gone"))
-    with pytest.raises(ConfigurationError, match="Stack 'mine' names a component that is not there. There is no experiment tracker"):
+    with pytest.raises(
+        ConfigurationError, match="Stack 'mine' names a component that is not there. There is no experiment tracker"
+    ):
         store.get("mine")
 
 
@@ -110,7 +116,9 @@ def test_a_secret_is_never_written_to_a_file(store: StackStore, project: Project
     assert not list(project.config.rglob("t.yaml"))
 
 
-def test_an_export_needs_no_other_file_and_can_be_applied_elsewhere(store: StackStore, tmp_path: Path, registry: Registry) -> None:
+def test_an_export_needs_no_other_file_and_can_be_applied_elsewhere(
+    store: StackStore, tmp_path: Path, registry: Registry
+) -> None:
     from dovetail.stack.registration import apply_stack_file
 
     store.save_component(TRACKER)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from dovetail.authoring.progress import printed
 from dovetail.authoring.run_config import RunConfig, read_run_config
@@ -75,14 +75,15 @@ class Pipeline(Generic[P]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Run:
         if current.get() is not None:
-            return self.function(*args, **kwargs)  # type: ignore[no-any-return]  # inside another pipeline its steps join that one
+            joined: Any = self.function(*args, **kwargs)  # inside another pipeline its steps join that one
+            return cast(Run, joined)
         calls = importing.get()
         if calls is not None:
             calls.append((self, args, kwargs))
             return _NOT_RUN
         workspace, plan, traced = self._prepare(args, kwargs, keep=True)
         preflight(plan, workspace)
-        plan = begin(plan, workspace)
+        begin(plan, workspace)
         if self._run.detach or not self._run.wait:
             _check_importable(plan)
             detach(plan, workspace)

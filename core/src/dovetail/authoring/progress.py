@@ -60,9 +60,9 @@ class _Lines:
             elif event == "dovetail_step_retried":
                 self._line(f"  {facts['step']:<{self._width}}  again     attempt {facts['attempt']} follows; {facts['error']}")
             elif event == "dovetail_run_started":
-                self._line(f"{facts['run_name']} on stack '{facts['stack']}', {len(self._plan.steps)} steps")
+                self._line(f"{facts['name']} on stack '{facts['stack']}', {len(self._plan.steps)} steps")
             elif event == "dovetail_run_finished":
-                self._line(f"{facts['run_name']} {facts['status']} in {duration(facts['seconds'])}")
+                self._line(f"{facts['name']} {facts['status']} in {duration(facts['seconds'])}")
 
     def close(self) -> None:
         self._closed.set()

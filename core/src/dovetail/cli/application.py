@@ -76,7 +76,7 @@ SECTIONS = (
 )
 
 
-def _print_version(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if wanted:
         from dovetail.cli.project import version_line
 

@@ -67,7 +67,7 @@ def _update(kind: str, words: str) -> click.Command:
                 f"Say what to change; `dovetail {kind.replace('_', '-')} update {name} --help` lists the fields."
             )
         unset_fields = frozenset(field.replace("-", "_") for field in unset)
-        update_component(session.stacks, kind, name, changes, unset_fields, session.secret_store())
+        update_component(session.stacks, spec, changes, session.secret_store(), unset=unset_fields)
         session.say(f"Updated {words} '{name}'.")
 
     return update

@@ -107,10 +107,9 @@ def _plugins(session: Session) -> Iterator[tuple[str, bool, str]]:
 
 
 def _stack(session: Session) -> Iterator[tuple[str, bool, str]]:
-    from dovetail.stack import check_stack, choose_stack
+    from dovetail.stack import check_stack
 
-    choice = choose_stack(session.project)
-    yield "active stack", True, f"{choice.name}, by {choice.source}"
+    yield "active stack", True, f"{session.choice.name}, by {session.choice.source}"
     problems = check_stack(session.stack())
     yield from (("stack", False, problem) for problem in problems)
     if not problems:

@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from dovetail.components.secret_store import SecretStore
     from dovetail.registry import Registry
-    from dovetail.stack import Stack, StackStore
+    from dovetail.stack import Choice, Stack, StackStore
     from dovetail.values.project import Project
 
 
@@ -40,16 +40,27 @@ class Session:
 
         return StackStore(self.project, self.registry)
 
+    @functools.cached_property
+    def choice(self) -> Choice:
+        """Which stack is the active one, and who said so; a warning about it is printed once."""
+        from dovetail.stack import choose_stack
+
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            choice = choose_stack(self.project)
+        for warning in caught:
+            self.say(f"Warning: {warning.message}")
+        return choice
+
     def stack(self, name: str | None = None) -> Stack:
         """The stack of that name, else the active one."""
         from dovetail.stack import resolve_stack
 
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            stack = resolve_stack(self.project, self.registry, name)
-        for warning in caught:
-            self.say(f"Warning: {warning.message}")
-        return stack
+        if name is None:
+            self.choice  # noqa: B018, which prints its warning
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return resolve_stack(self.project, self.registry, name)
 
     def secret_store(self) -> SecretStore:
         """The active stack's secret store, else the built-in one."""

@@ -109,7 +109,7 @@ def set_(session: Session, name: str) -> None:
 @pass_session
 def list_(session: Session, output: str) -> None:
     """List stacks; an asterisk marks the active one."""
-    active = _active(session)
+    active = session.choice.name
     rows = [_row(session, name, active) for name in session.stacks.list()]
     used = [kind.name for kind in session.registry.component_types() if any(kind.name in row for row in rows)]
     shown = [{**row, "active": "*" if row["active"] else ""} for row in rows] if output == "table" else rows
@@ -125,7 +125,7 @@ def describe(session: Session, name: str | None, output: str) -> None:
     """Show a stack's components and their configuration, by default the active one's. Secrets stay hidden."""
     found = session.stack(name)
     snapshot = found.snapshot()
-    print_one({"name": found.name, "active": found.name == _active(session), **snapshot}, output)
+    print_one({"name": found.name, "active": found.name == session.choice.name, **snapshot}, output)
 
 
 @stack.command()
@@ -232,12 +232,6 @@ def _activate(session: Session, name: str) -> None:
     session.say(f"The active stack is '{name}'.")
     if os.environ.get("DOVETAIL_STACK", name) != name:
         session.say(f"DOVETAIL_STACK is set to '{os.environ['DOVETAIL_STACK']}' and comes before it.")
-
-
-def _active(session: Session) -> str:
-    from dovetail.stack import choose_stack
-
-    return choose_stack(session.project).name
 
 
 def _row(session: Session, name: str, active: str) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Client:
         return StackView(self.workspace.on(self._stacks.get(name)))
 
     def list_stacks(self) -> list[str]:
-        return [stack.name for stack in self._stacks.list()]
+        return list(self._stacks.list())
 
     @property
     def _stacks(self) -> StackStore:

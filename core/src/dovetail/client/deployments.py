@@ -54,9 +54,9 @@ class RunningDeployment:
     def status(self) -> DeploymentStatus:
         return self._deployer.status(self.record["handle"])
 
-    def predict(self, data: Any) -> Any:
-        """The model's answers. Raises DeploymentError when it does not serve or refuses the data."""
-        return self._deployer.predict(self.record["handle"], data)
+    def predict(self, data: Any, method: str = "predict") -> Any:
+        """The model's answers by its `predict` or `predict_proba`. Raises DeploymentError when it does not serve or refuses the data."""
+        return self._deployer.predict(self.record["handle"], data, method)
 
     def logs(self, lines: int = 100) -> Sequence[str]:
         return self._deployer.logs(self.record["handle"], lines)
@@ -127,6 +127,9 @@ class Deployments:
         return found if found.status is DeploymentStatus.RUNNING else None
 
     def _start(self, name: str, wanted: Mapping[str, Any]) -> RunningDeployment:
+        before = self._newest(name)
+        if before is not None and "port" in wanted["settings"]:
+            before.stop()  # the new one needs its port
         artifacts = self._workspace.ledger.artifacts
         manifest = artifacts.get(wanted["digest"])
         number = time.time_ns()
@@ -134,10 +137,9 @@ class Deployments:
         handle = self._deployer.start(
             Deployment(
                 name, artifacts.folder(wanted["digest"]), manifest.materializer, manifest.type, wanted["digest"], folder,
-                wanted["replicas"], wanted["settings"], self._workspace.store.trusted,
+                wanted["replicas"], wanted["settings"], trusted=self._workspace.store.trusted, materializers=self._materializers(),
             )
         )  # fmt: skip
-        before = self._newest(name)
         scope = current()
         made_by = {"run": scope.step_run.run_id, "invocation": scope.step_run.name} if scope is not None else {}
         record = {"name": name, **wanted, "handle": handle, "at": time.time(), "deployer": self._deployer.name, "made_by": made_by}
@@ -145,6 +147,9 @@ class Deployments:
         if before is not None:
             before.stop()
         return RunningDeployment(self._workspace, name, kept, record)
+
+    def _materializers(self) -> dict[str, str]:
+        return {name: spec.target for spec in self._workspace.registry.materializer_specs() for name in spec.types}
 
     def _digest_of(self, model: Any) -> str:
         if isinstance(model, Artifact):

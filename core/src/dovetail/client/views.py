@@ -307,7 +307,9 @@ class Run:
     @property
     def models(self) -> Mapping[str, int]:
         """The model versions it works on, by name."""
-        return dict(self.header.get("models", {}))
+        started = None if "status" in self.header else self.query.ledger.run(self.id).started()
+        models = (started or self.header).get("models", {})
+        return {name: version for name, version in models.items() if version is not None}
 
     @property
     def resumes(self) -> str | None:

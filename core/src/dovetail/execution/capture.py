@@ -47,7 +47,7 @@ class _Records(logging.Handler):
         if not others and record.levelno >= logging.WARNING and not isinstance(sys.stderr, Tee):
             print(self.format(record), file=sys.stderr)
         elif not others and record.levelno >= logging.WARNING:
-            print(self.format(record), file=sys.stderr._stream)
+            print(self.format(record), file=getattr(sys.stderr, "_stream", sys.__stderr__))
 
 
 class suspended:  # noqa: N801  # reads as a sentence: with suspended()
@@ -71,7 +71,7 @@ class capturing:  # noqa: N801  # reads as a sentence: with capturing()
             _users += 1
             if _users == 1 and not _suspended:
                 _before = (sys.stdout, sys.stderr)
-                sys.stdout, sys.stderr = Tee(sys.stdout), Tee(sys.stderr)  # type: ignore[assignment]  # a stream in all but class
+                sys.stdout, sys.stderr = Tee(sys.stdout), Tee(sys.stderr)
                 _handler = _Records()
                 _handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
                 logging.getLogger().addHandler(_handler)

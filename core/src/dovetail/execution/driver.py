@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -26,6 +27,7 @@ from dovetail.values.plan import Decision, Plan, PlanStep, Status
 from dovetail.values.settings import Resources
 
 Listener = Callable[[str, Mapping[str, Any]], None]
+_log = logging.getLogger("dovetail")
 _ENDED_BADLY = (Status.FAILED, Status.CANCELLED, Status.INTERRUPTED)
 
 
@@ -51,6 +53,7 @@ class Driver:
         self._ready: deque[str] = deque()
         self._children: dict[str, list[str]] = {}
         self._running: dict[str, StepTask] = {}
+        self._pending: deque[StepTask] = deque()
         self._cancel = threading.Event()
         self._stop_at_failure = plan.options.get("failure_policy", "stop") == "stop"
         self._wire()
@@ -83,17 +86,22 @@ class Driver:
 
     def announce(self, event: str, facts: Mapping[str, Any]) -> None:
         """Tell the listeners of this run, then every observer among the plugins."""
-        told = {"run_id": self.plan.run_id, "run_name": self.plan.run_name, "pipeline": self.plan.pipeline, "stack": self.plan.stack["name"], **facts}
+        told = {"run": self.plan.run_id, "name": self.plan.run_name, "pipeline": self.plan.pipeline, "stack": self.plan.stack["name"], **facts}
         for listener in self._listeners:
             listener(event, told)
         self.workspace.registry.observe(event, told)
 
     # -- the loop ------------------------------------------------------------------------------------------------------
 
+    def has_work(self) -> bool:
+        """Whether any step has to run, once everything that need not is settled."""
+        self._pending.extend(self._startable())
+        return bool(self._pending)
+
     def drive(self, start: Callable[[Task], None], *, slots: int, capacity: Resources | None = None) -> None:
         """See RunControl."""
         done: queue.SimpleQueue[StepTask] = queue.SimpleQueue()
-        pending: deque[StepTask] = deque()
+        pending = self._pending
         executor = None
         try:
             while True:
@@ -140,7 +148,7 @@ class Driver:
 
     def _starting(self, task: StepTask) -> None:
         self._running[task.invocation] = task
-        self.tell("dovetail_step_started", task.step, attempt=1)
+        self.tell("dovetail_step_started", task.step, status=Status.RUNNING.value, attempt=1)
 
     def _ended(self, task: StepTask) -> None:
         del self._running[task.invocation]
@@ -160,27 +168,31 @@ class Driver:
 
     def _begin(self, step: PlanStep) -> StepTask | None:
         if step.decision is Decision.TAKEN:
-            return self._take_over(step)
-        reason = self._reason_to_skip(step)
-        if reason is not None:
-            return self._skip(step, reason)
-        if step.node.mapped is not None:
-            return self._expand(step)
-        if step.decision is Decision.CACHED and step.entry is not None:
-            inputs = {name: resolve(given, self._output) or {} for name, given in step.node.inputs.items()}
-            return self._from_cache(step, inputs, step.key, step.entry)
-        inputs = {}
+            self._take_over(step)
+        elif (reason := self._reason_to_skip(step)) is not None:
+            self._skip(step, reason)
+        elif step.node.mapped is not None:
+            self._expand(step)
+        else:
+            return self._task_or_hit(step)
+        return None
+
+    def _task_or_hit(self, step: PlanStep) -> StepTask | None:
+        inputs: dict[str, Any] = {}
         for name, given in step.node.inputs.items():
             found = resolve(given, self._output)
             if found is None:
-                return self._skip(step, f"its input '{name}' was not given")
+                self._skip(step, f"its input '{name}' was not given")
+                return None
             inputs[name] = found
-        key = key_of(step.base, inputs) if step.base is not None else None
-        if key is not None and key != step.key:
+        key, entry = step.key, step.entry
+        if step.decision is Decision.LATER and step.base is not None:
+            key = key_of(step.base, inputs)
             entry, _ = look_up(self.workspace, key)
-            if entry is not None:
-                return self._from_cache(step, inputs, key, entry)
-        return StepTask(self, step, inputs, key)
+        if entry is None:
+            return StepTask(self, step, inputs, key)
+        self._from_cache(step, inputs, key, entry)
+        return None
 
     def _reason_to_skip(self, step: PlanStep) -> str | None:
         if self._cancel.is_set():
@@ -247,7 +259,7 @@ class Driver:
                     tracker.log_metrics({name: value}, number)
             tracker.finish(run)
         except Exception as error:  # whatever a vendor's client raises; the record has it all
-            self.tell("dovetail_tracker_failed", step, error=str(error))
+            _log.warning("The experiment tracker failed for cached step '%s': %s", step.invocation, error)
 
     # -- mapped steps --------------------------------------------------------------------------------------------------
 
@@ -312,6 +324,7 @@ class Driver:
         if status in _ENDED_BADLY and self.failed is None:
             self.failed = step.invocation
         facts = {"status": status.value, "attempt": outcome.get("attempt", 1), "seconds": outcome["ended"] - outcome["started"]}
+        facts["error"] = None
         if "error" in outcome:
             facts["error"] = f"{outcome['error']['type'].rpartition(':')[2]}: {outcome['error']['message']}"
         if "why" in outcome:

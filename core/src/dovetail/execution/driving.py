@@ -71,7 +71,8 @@ def resume_recorded(address: str, snapshot: str) -> int:
     stack = json.loads(snapshot)
     old = recorded_plan(open_workspace(snapshot=stack).ledger, run_id)
     workspace = open_workspace(snapshot=stack, project=_project_of(old))
-    plan = begin(plan_to_resume(run_id, workspace), workspace)
+    plan = plan_to_resume(run_id, workspace)
+    begin(plan, workspace)
     print(plan.run_id, flush=True)
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the process ends
     finished, _ = execute(plan, workspace, definition_of)

@@ -67,7 +67,9 @@ def close_if_over(ledger: Ledger, run_id: str, orchestrator: Orchestrator | None
             outcomes[name] = _interrupt(records, name)
     outcomes.update(_children(records, outcomes))
     _repair_cache(ledger, header, outcomes)
-    records.finish(summary(header, outcomes, status_of(outcomes), time.time()))
+    models = (records.started() or header).get("models", {})
+    known = {name: version for name, version in models.items() if version is not None}
+    records.finish(summary({**header, "models": known}, outcomes, status_of(outcomes), time.time()))
     return records.finished()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from dovetail.errors import ConfigurationError, NotFound
 from dovetail.execution.importing import definition_of, use_package
@@ -48,8 +50,8 @@ def plan_to_resume(run_id: str, workspace: Workspace) -> Plan:
     return Planner(workspace, Traced(graph, live), request).plan()
 
 
-def _key_options(options: dict[str, object] | object) -> dict[str, object]:
-    chosen = options.get("cache_key") if isinstance(options, dict) else None
+def _key_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    chosen = options.get("cache_key")
     if not isinstance(chosen, dict):
         return {}
     return {"cache_key": load_object(str(chosen["function"])) if "function" in chosen else chosen["value"]}

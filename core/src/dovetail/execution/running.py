@@ -25,13 +25,9 @@ from dovetail.values.plan import Plan, PlanStep, Status
 from dovetail.values.processes import process_identity
 
 
-def begin(plan: Plan, workspace: Workspace) -> Plan:
-    """Record that the run exists, with its model versions claimed and its components prepared. Gives the plan as recorded."""
-    records = workspace.ledger.run(plan.run_id)
-    workspace.ledger.records.format(create=True)
-    plan = replace(plan, models=_claimed(plan, workspace), prepared=_prepared(plan, workspace))
-    records.begin(header_of(plan), plan.to_json())
-    return plan
+def begin(plan: Plan, workspace: Workspace) -> None:
+    """Record that the run exists."""
+    workspace.ledger.run(plan.run_id).begin(header_of(plan), plan.to_json())
 
 
 def header_of(plan: Plan) -> dict[str, Any]:
@@ -66,7 +62,7 @@ def execute(
     if not isinstance(orchestrator, Orchestrator):
         raise ConfigurationError(f"Stack '{workspace.stack.name}' has no orchestrator.")
     interrupted: KeyboardInterrupt | None = None
-    driver.announce("dovetail_run_started", {"steps": len(plan.steps), "resumes": plan.resumes})
+    driver.announce("dovetail_run_started", {"status": Status.RUNNING.value, "resumes": plan.resumes})
     main = threading.get_ident()
     with Pulse(driver.records, process_identity(), flush=lambda: flush_all(plan.run_id), on_cancel=lambda: _stop(driver)):
         try:
@@ -79,23 +75,34 @@ def execute(
         finally:
             driver.pool.close()
         finished = _finish(driver, plan)
-    driver.announce("dovetail_run_finished", {"status": finished["status"], "seconds": finished["ended"] - plan.created})
+    error = str(driver.first_error) if driver.first_error is not None else None
+    driver.announce("dovetail_run_finished", {"status": finished["status"], "seconds": finished["ended"] - plan.created, "error": error})
     if interrupted is not None:
         raise interrupted
     return finished, driver.first_error
 
 
 def _submit(driver: Driver, orchestrator: Orchestrator, plan: Plan) -> None:
-    if plan.fully_cached:
-        driver.drive(lambda task: task.run_here(), slots=1)
-    else:
+    """Settle what needs no running; only if something is left, claim model versions, prepare components and submit."""
+    if driver.has_work():
+        if not driver.info.started:
+            driver.info = replace(driver.info, **_begun(driver, plan))
         orchestrator.submit(plan, driver)
+
+
+def _begun(driver: Driver, plan: Plan) -> dict[str, Any]:
+    models = _claimed(plan, driver.workspace)
+    prepared = _prepared(plan, driver.workspace)
+    if models or prepared:
+        driver.records.start({"models": models, "prepared": prepared})
+    return {"models": models, "prepared": prepared, "started": True}
 
 
 def _finish(driver: Driver, plan: Plan) -> dict[str, Any]:
     outcomes = {name: driver.outcomes[name] for name in sorted(driver.outcomes, key=_order(plan)) if name in driver.outcomes}
     status = Status.CANCELLED if driver.cancelled() else status_of(outcomes)
-    record = summary(header_of(plan), outcomes, status, time.time())
+    models = {name: version for name, version in driver.info.models.items() if version is not None}
+    record = summary({**header_of(plan), "models": models}, outcomes, status, time.time())
     if driver.records.finish(record):
         return record
     return driver.records.finished() or record
@@ -126,10 +133,8 @@ def _stop_others(driver: Driver, spare: int) -> None:
 
 
 def _claimed(plan: Plan, workspace: Workspace) -> dict[str, int | None]:
-    """A fully cached run claims no version of a model."""
-    if plan.fully_cached:
-        return {name: version for name, version in plan.models.items() if version is not None}
-    models = {}
+    """The versions that the run works on: given ones as they are, else the next number."""
+    models: dict[str, int | None] = {}
     for name, version in plan.models.items():
         described = _described(plan, name)
         models[name] = version or workspace.ledger.versions.claim_model(name, {"run": plan.run_id, "at": plan.created, **described})

@@ -11,7 +11,8 @@ from dovetail.values.plan import Plan
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """`models`: name → claimed version. `prepared`: what components returned for the run, by component type."""
+    """`models`: name → claimed version. `prepared`: what components returned for the run, by component type.
+    `started`: whether versions were claimed and components prepared, which is done when the first step is about to run."""
 
     run_id: str
     run_name: str
@@ -24,14 +25,14 @@ class RunInfo:
     models: Mapping[str, int | None] = field(default_factory=dict)
     substitutions: Mapping[str, str] = field(default_factory=dict)
     prepared: Mapping[str, Any] = field(default_factory=dict)
-    codes: tuple[str, ...] = ()
+    started: bool = False
 
     @classmethod
     def of(cls, plan: Plan) -> RunInfo:
         substitutions = plan.options.get("substitutions", {})
         return cls(
             plan.run_id, plan.run_name, plan.pipeline, plan.created, plan.stack, plan.package, plan.root, plan.tags,
-            plan.models, substitutions, plan.prepared,
+            plan.models, substitutions,
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
@@ -39,4 +40,4 @@ class RunInfo:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> RunInfo:
-        return cls(**{**record, "tags": tuple(record["tags"]), "codes": tuple(record["codes"])})
+        return cls(**{**record, "tags": tuple(record["tags"])})

@@ -94,11 +94,13 @@ class StepDefinition:
 
     @property
     def signature(self) -> Signature:
-        return _remembered(self.function, "_dovetail_signature", lambda: read_signature(self.function, self.name))
+        found: Signature = _remembered(self.function, "_dovetail_signature", lambda: read_signature(self.function, self.name))
+        return found
 
     @property
     def source(self) -> str:
-        return _remembered(self.function, "_dovetail_source", lambda: source_of(self.function))
+        found: str = _remembered(self.function, "_dovetail_source", lambda: source_of(self.function))
+        return found
 
 
 def define_step(function: Callable[..., Any], name: str | None, options: Options) -> StepDefinition:

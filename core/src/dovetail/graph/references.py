@@ -97,10 +97,10 @@ class Reference:
         return self._compare(">=", other)
 
     def __and__(self, other: Any) -> Condition:
-        return as_condition(self) & other
+        return as_condition(self).__and__(other)
 
     def __or__(self, other: Any) -> Condition:
-        return as_condition(self) | other
+        return as_condition(self).__or__(other)
 
     def __invert__(self) -> Condition:
         return ~as_condition(self)

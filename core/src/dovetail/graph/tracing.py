@@ -84,7 +84,9 @@ class Tracer:
             Reference(invocation, spec.name, annotation, step=step.name, mapped=mapped)
             for spec, annotation in zip(outputs, signature.output_types, strict=True)
         )
-        return references[0] if len(references) == 1 else references if references else Reference(invocation, "", None, step=step.name)
+        if len(references) > 1:
+            return references
+        return references[0] if len(references) == 1 else Reference(invocation, "", None, step=step.name)
 
     @contextmanager
     def when(self, condition: Condition) -> Iterator[None]:

@@ -28,6 +28,13 @@ class RunRecords:
     def header(self) -> dict[str, Any] | None:
         return self.records.find(f"{self.base}/run.json")
 
+    def start(self, record: Mapping[str, Any]) -> None:
+        """Record what was claimed and prepared when the first step was about to run; a run of nothing but cached steps has none."""
+        self.records.create(f"{self.base}/started.json", record)
+
+    def started(self) -> dict[str, Any] | None:
+        return self.records.find(f"{self.base}/started.json")
+
     def plan(self) -> dict[str, Any]:
         return self.records.get(f"{self.base}/plan.json")
 

@@ -81,8 +81,8 @@ class Versions:
                 yield number, record
 
     def _claimed(self, record: Mapping[str, Any], number: int) -> bool:
-        header = RunRecords(self._records, record["run"]).header()
-        return (header or {}).get("models", {}).get(record["name"]) == number
+        started = RunRecords(self._records, record["run"]).started()
+        return bool((started or {}).get("models", {}).get(record["name"]) == number)
 
     def stages(self, name: str) -> dict[int, str]:
         """The stage that each version has been given: the log replayed in order; who loses a stage is archived."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,10 @@ class _PandasMaterializer(BaseMaterializer):
         decoder = Decoder(self.nested, self.uri)
         columns = ColumnReader(self.uri, decoder, trusted=self.nested.trusted)
         return self._make(json_file.read(f"{self.uri}/{self._file}"), columns, decoder)
+
+    def _size(self) -> int:
+        """Bytes in the files: pandas cannot say for every type what a value takes in memory."""
+        return sum(entry.stat().st_size for entry in os.scandir(self.uri))
 
     def _describe(self, value: Any, columns: ColumnWriter, encoder: Encoder) -> dict[str, Any]:
         raise NotImplementedError
@@ -83,8 +88,7 @@ class FrameMaterializer(_PandasMaterializer):
     def extract_metadata(self, value: Any) -> Mapping[str, Json]:
         names = [str(label)[:200] for label in value.columns[:_SHOWN]]
         types: list[Json] = [str(dtype)[:200] for dtype in value.dtypes.iloc[:_SHOWN]]
-        size = int(value.memory_usage(index=True, deep=False).sum())
-        return {"rows": len(value), "column_count": value.shape[1], "columns": list(names), "dtypes": types, "bytes": size}
+        return {"rows": len(value), "column_count": value.shape[1], "columns": list(names), "dtypes": types, "bytes": self._size()}
 
 
 def _as_it_is(pd: Any, values: Any, index: Any) -> Any:
@@ -107,7 +111,7 @@ class SeriesMaterializer(_PandasMaterializer):
         return _with_about(made, document, decoder)
 
     def extract_metadata(self, value: Any) -> Mapping[str, Json]:
-        return {"rows": len(value), "name": str(value.name)[:200], "dtype": str(value.dtype)[:200], "bytes": int(value.nbytes)}
+        return {"rows": len(value), "name": str(value.name)[:200], "dtype": str(value.dtype)[:200], "bytes": self._size()}
 
 
 class IndexMaterializer(_PandasMaterializer):
@@ -142,4 +146,4 @@ class PandasArrayMaterializer(_PandasMaterializer):
         return library("pandas").array(made) if isinstance(made, library("numpy").ndarray) else made
 
     def extract_metadata(self, value: Any) -> Mapping[str, Json]:
-        return {"rows": len(value), "dtype": str(value.dtype)[:200], "bytes": int(value.nbytes)}
+        return {"rows": len(value), "dtype": str(value.dtype)[:200], "bytes": self._size()}

@@ -117,7 +117,7 @@ class Planner:
     def _base(self, node: Node, options: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:
         """(code digest, base digest or None, why it is not cached or None); worked out once for all uses of a step."""
         definition = self._live.definitions[node.invocation]
-        mark = (id(definition), options.get("enable_cache"), node.outputs, _hashable(options.get("cache_key")))
+        mark = (id(definition), options.get("enable_cache"), tuple(spec.itemwise for spec in node.outputs))
         if mark not in self._bases or callable(definition.options.cache_key):
             self._bases[mark] = self._base_afresh(node, options)
         return self._bases[mark]
@@ -261,9 +261,5 @@ def _listed(names: list[str]) -> str:
 
 def _have(names: list[str]) -> str:
     return "has" if len(names) == 1 else "have"
-
-
-def _hashable(value: Any) -> Any:
-    return str(value) if isinstance(value, (dict, list)) else value
 
 

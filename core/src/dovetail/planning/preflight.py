@@ -44,7 +44,7 @@ def find_problems(plan: Plan, workspace: Workspace) -> Iterator[str]:
 
 def _store_problems(workspace: Workspace) -> Iterator[str]:
     """Really writes to the store, once per process and store."""
-    mark = repr(workspace.stack.snapshot()["components"].get("artifact_store"))
+    mark = repr(workspace.stack.components.get("artifact_store"))
     if mark not in _checked:
         problems = workspace.store.check()
         yield from problems

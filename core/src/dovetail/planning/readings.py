@@ -112,8 +112,9 @@ def _names(path: str) -> list[str]:
 
 
 def _component(workspace: Workspace, component_type: str) -> str | None:
-    snapshot = workspace.stack.snapshot()["components"].get(component_type)
-    return digest.of_json(snapshot) if snapshot is not None else None
+    components: Any = workspace.stack.snapshot()["components"]
+    found = components.get(component_type)
+    return digest.of_json(found) if found is not None else None
 
 
 def _model(reading: Mapping[str, Any], workspace: Workspace) -> int | None:

@@ -1,4 +1,4 @@
-"""The stack that is there without any file: the local orchestrator and a folder as the artifact store."""
+"""The stack that is there without any file: the local orchestrator and deployer, and a folder as the artifact store."""
 
 from __future__ import annotations
 
@@ -27,4 +27,5 @@ def builtin_components(project: Project) -> list[ComponentSpec]:
     return [
         ComponentSpec("orchestrator", "local", DEFAULT),
         ComponentSpec("artifact_store", "local", DEFAULT, {"path": str(project.config / "store")}),
+        ComponentSpec("model_deployer", "local", DEFAULT),
     ]

@@ -110,10 +110,14 @@ def _refuse_taken(store: StackStore, spec: ComponentSpec) -> None:
 
 
 def update_component(
-    store: StackStore, component_type: str, name: str, changes: Mapping[str, Any], unset: frozenset[str], secrets: SecretStore
+    store: StackStore,
+    spec: ComponentSpec,
+    changes: Mapping[str, Any],
+    secrets: SecretStore,
+    *,
+    unset: frozenset[str] = frozenset(),
 ) -> ComponentSpec:
     """Change some fields of a registered component, and put those in `unset` back to their defaults."""
-    spec = store.component(component_type, name)
     unknown = sorted(unset - set(spec.configuration))
     if unknown:
         raise NotFound("field", unknown[0], spec.configuration, f"{spec.title} does not set it.")

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, cast, overload
 
@@ -13,7 +14,7 @@ from dovetail.components.component import Component, Secret
 from dovetail.components.secret_store import SecretStore
 from dovetail.errors import ConfigurationError, DovetailError
 from dovetail.registry import Registry
-from dovetail.stack.configuration import constructor_arguments, secret_fields
+from dovetail.stack.configuration import constructor_arguments, field_types, mentions, secret_fields
 from dovetail.stack.references import HIDDEN, References, has_reference, redact
 from dovetail.values.encoding import Json
 from dovetail.values.project import Project
@@ -141,6 +142,17 @@ class Stack:
                 f"{spec.title} of stack '{self.name}' refers to a secret, which only it could resolve. Refer to a variable, as ${{TOKEN}}."
             )
         return cast(SecretStore, self.build("secret_store"))
+
+    def anchored(self, component_type: str) -> dict[str, Json]:
+        """A component's configuration for another process here: relative paths made absolute, references as they are."""
+        spec = self.components[component_type]
+        hints = field_types(self.registry.declared_class(component_type, spec.flavor))
+        return {
+            key: str(self.project.root / Path(value).expanduser())
+            if isinstance(value, str) and not has_reference(value) and mentions(hints.get(key), Path)
+            else value
+            for key, value in spec.configuration.items()
+        }
 
     def secrets(self) -> frozenset[str]:
         """Every secret value that components made so far were given, to be hidden by `redact`."""

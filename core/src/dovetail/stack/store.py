@@ -44,7 +44,7 @@ class StackStore:
         """A stack as it is written down."""
         if name == DEFAULT:
             built_in = default_stack(self.project, self.registry, self.environ)
-            return StackFile(DEFAULT, {kind: DEFAULT for kind in built_in.components})
+            return StackFile(DEFAULT, dict.fromkeys(built_in.components, DEFAULT))
         path = self._stack_path(name)
         if not path.is_file():
             raise NotFound("stack", name, self.list(), "List them with `dovetail stack list`.")

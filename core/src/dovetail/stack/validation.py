@@ -61,7 +61,7 @@ def validated_value(hint: Any, key: str, value: Any) -> Any:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(map(str, (key, *first["loc"])))
-        seen = "" if mentions(hint, Secret) or isinstance(value, str) and not _short(value) else f", not {value!r}"
+        seen = "" if mentions(hint, Secret) or (isinstance(value, str) and not _short(value)) else f", not {value!r}"
         raise ConfigurationError(f"its field '{place}' is wrong: {first['msg'][:1].lower()}{first['msg'][1:]}{seen}.") from None
 
 

@@ -133,18 +133,13 @@ class Plan:
     tags: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     resumes: str | None = None
-    prepared: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def fully_cached(self) -> bool:
-        return bool(self.steps) and all(step.decision is Decision.CACHED for step in self.steps)
 
     def step(self, invocation: str) -> PlanStep:
         return next(step for step in self.steps if step.invocation == invocation)
 
     def to_json(self) -> dict[str, Any]:
         record = {name: getattr(self, name) for name in _PLAIN}
-        for name in ("stack", "parameters", "options", "models", "prepared"):
+        for name in ("stack", "parameters", "options", "models"):
             record[name] = dict(record[name])
         return {
             **record,
@@ -169,7 +164,7 @@ class Plan:
 
 
 _PLAIN = (
-    "run_id", "run_name", "pipeline", "created", "stack", "source", "parameters", "options", "package", "root", "models", "resumes", "prepared",
+    "run_id", "run_name", "pipeline", "created", "stack", "source", "parameters", "options", "package", "root", "models", "resumes",
 )  # fmt: skip
 
 

@@ -177,11 +177,10 @@ class NameWalk(ABC):
             self.value(module, name, live[name])
 
     def _constant(self, module: Module, name: str, binding: Binding, live: dict[str, Any] | None) -> None:
-        known = [live[name]] if live is not None and name in live else binding.literal()
-        if known and self.value(module, name, known[0]):
-            return
         registered = module.source.top.registered(name) if live is None and module.source is not None else []
-        self.count(module, f"{module.label}:{name}", [*binding.units, *registered])
+        known = [live[name]] if live is not None and name in live else [] if registered else binding.literal()
+        if not known or not self.value(module, name, known[0]):
+            self.count(module, f"{module.label}:{name}", [*binding.units, *registered])
 
 
 def _named(module: Module, literal: Literal) -> str | None:
