@@ -112,6 +112,11 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
             1,
             "Error: ZeroDivisionError: by zero. Run the command again with --debug to see where it was raised.\n",
         ),
+        (
+            PermissionError(13, "Permission denied", "/x"),
+            1,
+            "Error: Permission denied: /x. Check that you may read and write there, and that there is room.\n",
+        ),
         (KeyboardInterrupt(), 130, "\nInterrupted.\n"),
         (click.Abort(), 130, "Interrupted.\n"),
     ],

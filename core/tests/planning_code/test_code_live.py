@@ -332,3 +332,18 @@ def test_a_counter_of_a_function_executed_from_text_does_not_run_it_again(projec
     first = again(project, namespace["f"])
     namespace["f"]()
     assert again(project, namespace["f"]).parts == first.parts
+
+
+def test_an_imported_number_that_its_module_counts_up_does_not_run_the_step_again(projects: Any) -> None:
+    files = {"flow.py": "from counter import N, tick\ndef f():\n    tick()\n    return N\n", "counter.py": "N = 0\ndef tick():\n    global N\n    N += 1\n"}
+    project, function = projects.load(files)
+    first = again(project, function)
+    function()
+    assert again(project, function).parts == first.parts
+
+
+def test_a_foreign_function_that_was_replaced_counts_as_its_replacement(projects: Any) -> None:
+    project, function = projects.load({"flow.py": "from json import dumps\ndef f():\n    return dumps(1)\n"})
+    first = again(project, function).digest
+    sys.modules["flow"].dumps = lambda value: "fake"
+    assert again(project, function).digest != first

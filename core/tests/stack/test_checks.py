@@ -62,6 +62,14 @@ def test_a_component_that_does_not_answer_is_reported_in_time(make_stack: Make) 
     assert "Experiment tracker 't' did not answer within 0.2 s" in problem
 
 
+def test_a_component_that_hangs_while_it_is_made_hides_no_others_problem(make_stack: Make, secrets: Any) -> None:
+    (problem, other) = check_stack(
+        make_stack(ComponentSpec("model_deployer", "rocket", "r"), project="hangs when made"), deadline=0.3
+    )
+    assert "Experiment tracker 't' did not answer" in problem
+    assert "no model deployer flavor 'rocket'" in other
+
+
 @pytest.mark.parametrize(("flavor", "said"), [("acme", "does not honour create-if-absent"), ("plain", "names no atomic create")])
 def test_a_stores_own_check_cannot_replace_the_proof_that_it_creates_atomically(
     project: Project, registry: Registry, flavor: str, said: str

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -29,6 +31,7 @@ def references() -> References:
         ("{{db.password}}", "hunter22"),
         ("u:{{ db.password }}@${HOST}", "u:hunter22@h"),
         ("{{ a.b.key }}", "dotted-name"),
+        ("$${HOST} $$ ${HOST}", "${HOST} $$ h"),
         ("$HOST ${} ${1} { db.password } {{ db }} {{ }}", "$HOST ${} ${1} { db.password } {{ db }} {{ }}"),
     ],
 )
@@ -87,6 +90,23 @@ def test_each_line_of_a_secret_is_hidden_where_a_log_shows_lines() -> None:
 
 def test_values_that_are_too_short_to_be_secret_garble_nothing() -> None:
     assert redact("a 1 b abc", {"1", "", "abc"}) == "a 1 b abc"
+
+
+def test_a_secret_is_hidden_as_messages_write_it_too() -> None:
+    secret = 'p"ä ss\\w/d'
+    for written in (
+        repr(secret),
+        json.dumps(secret),
+        quote(secret),
+        quote_plus(secret),
+        json.dumps({"a": secret}, ensure_ascii=False),
+    ):
+        assert redact(written, {secret}).strip("\"'{}a: ") == HIDDEN
+
+
+def test_an_escaped_reference_is_none() -> None:
+    assert not has_reference("$${HOST}")
+    assert has_reference("$${HOST} ${HOST}")
 
 
 @given(st.text(min_size=4), st.text(), st.text())

@@ -120,6 +120,10 @@ def run(arguments: Sequence[str]) -> int:
         return 1
     except DovetailError as error:
         return _failed(session, error, f"Error: {error}", error.exit_code)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        sentence = f"Error: {error.strerror or error}{where}. Check that you may read and write there, and that there is room."
+        return _failed(session, error, sentence, 1)
     except Exception as error:
         sentence = f"Error: {type(error).__name__}: {error}. Run the command again with --debug to see where it was raised."
         return _failed(session, error, sentence, 1)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -35,6 +36,7 @@ def detach(plan: Plan, workspace: Workspace) -> None:
     with log.open("wb") as said:
         command = [sys.executable, "-m", "dovetail.execution", address]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True)
+    _reap(process)
     until = time.monotonic() + _TAKES_OVER_WITHIN
     while workspace.store.stat(f"{records.base}/heartbeat") is None and records.finished() is None:
         if process.poll() is not None or time.monotonic() > until:
@@ -59,8 +61,8 @@ def resume_in_child(run_id: str, workspace: Workspace) -> str:
     assert process.stdout is not None
     with process.stdout:
         made = process.stdout.readline().decode().strip()
+    _reap(process).join(timeout=None if not made else 0)
     if not made:
-        process.wait()
         raise ConfigurationError(log.read_text(errors="replace").strip().splitlines()[-1] if log.stat().st_size else "The run could not be resumed.")
     return made
 
@@ -81,6 +83,13 @@ def resume_recorded(address: str, snapshot: str) -> int:
 
 def _project_of(plan: Plan) -> Project:
     return find_project(Path(plan.root) if plan.root and os.path.isdir(plan.root) else Path.cwd())
+
+
+def _reap(process: subprocess.Popen[bytes]) -> threading.Thread:
+    """Wait for a child that goes its own way, so that it leaves no zombie while this process lives."""
+    thread = threading.Thread(target=process.wait, daemon=True, name="dovetail-reaper")
+    thread.start()
+    return thread
 
 
 def drive_recorded(address: str, listeners: Iterable[Listener] = ()) -> int:

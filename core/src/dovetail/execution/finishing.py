@@ -42,7 +42,7 @@ def status_of(outcomes: Mapping[str, Mapping[str, Any]]) -> Status:
     for bad in (Status.INTERRUPTED, Status.CANCELLED, Status.FAILED):
         if bad in statuses:
             return bad
-    return Status.CACHED if statuses and statuses <= {Status.CACHED} else Status.COMPLETED
+    return Status.CACHED if Status.CACHED in statuses and Status.COMPLETED not in statuses else Status.COMPLETED
 
 
 def close_if_over(ledger: Ledger, run_id: str, orchestrator: Orchestrator | None) -> dict[str, Any] | None:

@@ -28,6 +28,7 @@ class Hooks:
         self.broken: dict[InstalledPlugin, str] = {}
         self.component_types: dict[str, ComponentType] = {kind.name: kind for kind in hookspecs.COMPONENT_TYPES}
         self._loaded: dict[InstalledPlugin, Any] = {}
+        self._callers: dict[str, list[tuple[InstalledPlugin, Any]]] = {}
         self._ready = False
         self._lock = threading.RLock()
 
@@ -47,7 +48,7 @@ class Hooks:
     def answers(self, hook: str, read: Callable[[Any], T]) -> Iterator[tuple[InstalledPlugin, T]]:
         """What each plugin that implements the hook answered, as `read` checks it; what fails is noted as broken and left out."""
         self.load()
-        for plugin, call in self._callers(hook):
+        for plugin, call in self._callers_of(hook):
             try:
                 answers = [read(answer) for answer in call()]
             except Exception as error:
@@ -58,7 +59,7 @@ class Hooks:
     def tell(self, hook: str, event: Mapping[str, Any]) -> None:
         """Call each observer by itself; what one raises is logged."""
         self.load()
-        for plugin, call in self._callers(hook):
+        for plugin, call in self._callers_of(hook):
             try:
                 call(event=event)
             except Exception as error:
@@ -71,13 +72,15 @@ class Hooks:
     def mark_broken(self, plugin: InstalledPlugin, reason: str) -> None:
         self.broken.setdefault(plugin, reason)
 
-    def _callers(self, hook: str) -> list[tuple[InstalledPlugin, Any]]:
-        implementing = {impl.plugin_name for impl in getattr(self._manager.hook, hook).get_hookimpls()}
-        modules = {plugin: module for plugin, module in self._loaded.items() if _label(plugin) in implementing}
-        return [
-            (plugin, self._manager.subset_hook_caller(hook, [other for other in modules.values() if other is not module]))
-            for plugin, module in modules.items()
-        ]
+    def _callers_of(self, hook: str) -> list[tuple[InstalledPlugin, Any]]:
+        if hook not in self._callers:
+            implementing = {impl.plugin_name for impl in getattr(self._manager.hook, hook).get_hookimpls()}
+            modules = {plugin: module for plugin, module in self._loaded.items() if _label(plugin) in implementing}
+            self._callers[hook] = [
+                (plugin, self._manager.subset_hook_caller(hook, [other for other in modules.values() if other is not module]))
+                for plugin, module in modules.items()
+            ]
+        return self._callers[hook]
 
     def _register(self, plugin: InstalledPlugin) -> None:
         try:
@@ -89,7 +92,7 @@ class Hooks:
             self._loaded[plugin] = module
 
     def _add_component_types(self) -> None:
-        for plugin, call in self._callers("dovetail_component_types"):
+        for plugin, call in self._callers_of("dovetail_component_types"):
             try:
                 kinds = [kind for answer in call() for kind in answer]
                 for kind in kinds:

@@ -41,7 +41,7 @@ class Registry:
     def __init__(self, plugins: Iterable[InstalledPlugin]) -> None:
         self._hooks = Hooks(tuple(plugins))
         self._flavors: dict[str, dict[str, list[tuple[InstalledPlugin, FlavorSpec]]]] = {}
-        self._complete: set[str] = set()  # targets whose requirements were found; asking again costs a search
+        self._complete: set[tuple[str, str]] = set()  # flavors whose requirements were found; asking again costs a search
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, only: Collection[str] | None = None) -> Registry:
@@ -112,13 +112,13 @@ class Registry:
     def component_class(self, component_type: str, flavor: str) -> type[Component]:
         """The class, ready for use. ConfigurationError with the pip command when a library that it needs is not installed."""
         spec = self.flavor(component_type, flavor)
-        missing = missing_requirements(spec) if spec.requires and spec.target not in self._complete else []
+        missing = missing_requirements(spec) if spec.requires and (component_type, flavor) not in self._complete else []
         if missing:
             raise ConfigurationError(
                 f"The {component_type.replace('_', ' ')} flavor '{flavor}' needs {', '.join(missing)}, which is not installed. "
                 f"Run `pip install {' '.join(shlex.quote(requirement) for requirement in missing)}`."
             )
-        self._complete.add(spec.target)
+        self._complete.add((component_type, flavor))
         return self.declared_class(component_type, flavor)
 
     def declared_class(self, component_type: str, flavor: str) -> type[Component]:

@@ -32,7 +32,7 @@ def active_file(project: Project) -> Path:
 def active_name(project: Project) -> str | None:
     """What `dovetail stack set` chose, or None."""
     try:
-        return active_file(project).read_text(encoding="utf-8").strip() or None
+        return active_file(project).read_text(encoding="utf-8", errors="replace").strip() or None
     except FileNotFoundError:
         return None
 

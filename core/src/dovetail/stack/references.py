@@ -1,4 +1,4 @@
-"""References in a configuration: `${VARIABLE}` and `{{ secret.key }}`; and hiding what they led to."""
+"""References in a configuration: `${VARIABLE}` and `{{ secret.key }}`; and hiding what they led to. `$${` stands for `${`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from dovetail.values.names import check_name
 
 HIDDEN = "********"
 _SHORTEST = 4  # characters; a shorter value is no secret, and hiding it would garble every text
-_REFERENCE = re.compile(r"\$\{(?P<variable>[A-Za-z_][A-Za-z0-9_]*)\}|\{\{\s*(?P<secret>[^{}\n]+?)\.(?P<key>[^{}.\s]+)\s*\}\}")
+_REFERENCE = re.compile(
+    r"(?P<escaped>\$\$\{)|\$\{(?P<variable>[A-Za-z_][A-Za-z0-9_]*)\}|\{\{\s*(?P<secret>[^{}\n]+?)\.(?P<key>[^{}.\s]+)\s*\}\}"
+)
 
 
 def has_reference(value: Any) -> bool:
     """Whether the text, or any text inside the list or mapping, refers to something."""
     if isinstance(value, str):
-        return _REFERENCE.search(value) is not None
+        return any(match["escaped"] is None for match in _REFERENCE.finditer(value))
     if isinstance(value, Mapping):
         return any(has_reference(item) for item in value.values())
     return isinstance(value, (list, tuple)) and any(has_reference(item) for item in value)
@@ -49,6 +51,8 @@ class References:
         return value
 
     def _replaced(self, match: re.Match[str], where: str) -> str:
+        if match["escaped"]:
+            return "${"
         variable = match["variable"]
         if variable is None:
             return self._secret(match["secret"].strip(), match["key"], where)
@@ -70,7 +74,7 @@ class References:
 
 
 def redact(text: str, secrets: Collection[str]) -> str:
-    """The text with asterisks in place of each secret value, and of each longer line of one that has several.
+    """The text with asterisks in place of each secret value, also as JSON, Python or a URL writes it, and of each line of one.
 
     Values of fewer than four characters are left: they would be found everywhere.
     """
@@ -81,6 +85,23 @@ def redact(text: str, secrets: Collection[str]) -> str:
 @functools.lru_cache(maxsize=64)
 def _pattern(secrets: frozenset[str]) -> re.Pattern[str] | None:
     values = {secret.reveal() if isinstance(secret, Secret) else secret for secret in secrets}
-    lines = {line.strip() for value in values for line in value.splitlines()}
-    hidden = sorted((value for value in values | lines if len(value) >= _SHORTEST), key=len, reverse=True)
+    values |= {line.strip() for value in values for line in value.splitlines()}
+    forms = {form for value in values if len(value) >= _SHORTEST for form in _forms(value)}
+    hidden = sorted(forms, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, hidden))) if hidden else None
+
+
+def _forms(value: str) -> set[str]:
+    """The ways in which messages write a text."""
+    import json
+    from urllib.parse import quote, quote_plus
+
+    whole = value.encode("utf-8", "replace")
+    return {
+        value,
+        repr(value)[1:-1],
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        quote(whole),
+        quote_plus(whole),
+    }

@@ -63,7 +63,8 @@ class Stack:
         self._references = References(environ, self._secret)
         self._built: dict[str, Component] = {}
         self._secrets: dict[str, Mapping[str, Secret]] = {}
-        self._lock = threading.RLock()
+        self._locks: dict[str, threading.RLock] = {kind: threading.RLock() for kind in self.components}
+        self._secret_lock = threading.RLock()
 
     def __repr__(self) -> str:
         return f"Stack({self.name!r}, {', '.join(f'{spec.component_type}={spec.name}' for spec in self.components.values())})"
@@ -77,7 +78,7 @@ class Stack:
         kind = component if isinstance(component, str) else component.component_type
         if kind not in self.components:
             return None
-        with self._lock:
+        with self._locks[kind]:  # one for each, so that a component that hangs keeps no other from being made
             if kind not in self._built:
                 self._built[kind] = self._make(self.components[kind], {})
             return self._built[kind]
@@ -112,11 +113,10 @@ class Stack:
     def _make(self, spec: ComponentSpec, settings: Mapping[str, Json]) -> Component:
         cls = self.registry.component_class(spec.component_type, spec.flavor)
         configuration = {**spec.configuration, **settings}
-        with self._lock:
-            for key in literal_secrets(cls, configuration):
-                raise ConfigurationError(f"{spec.title} of stack '{self.name}': {literal_problem(key)}")
-            resolved = self._references.resolve(configuration, f"{spec.title} of stack '{self.name}'")
-            self._references.revealed.update(_texts([resolved[key] for key in secret_fields(cls) if key in resolved]))
+        for key in literal_secrets(cls, configuration):
+            raise ConfigurationError(f"{spec.title} of stack '{self.name}': {literal_problem(key)}")
+        resolved = self._references.resolve(configuration, f"{spec.title} of stack '{self.name}'")
+        self._references.revealed.update(_texts([resolved[key] for key in secret_fields(cls) if key in resolved]))
         try:
             made = cls(**constructor_arguments(cls, resolved, self.project.root))
         except (DovetailError, TypeError, ValueError) as error:
@@ -127,9 +127,10 @@ class Stack:
         return made.called(spec.name, spec.flavor)
 
     def _secret(self, name: str) -> Mapping[str, Secret]:
-        if name not in self._secrets:
-            self._secrets[name] = self.secret_store().get(name)
-        return self._secrets[name]
+        with self._secret_lock:
+            if name not in self._secrets:
+                self._secrets[name] = self.secret_store().get(name)
+            return self._secrets[name]
 
     def secret_store(self) -> SecretStore:
         """The stack's own, else the built-in one."""

@@ -167,7 +167,7 @@ class Description:
         return {"module": found.label if found else namespace.get("__name__")}
 
     def _alias(self, value: Any) -> Any:
-        return {"alias": self.of(value.__origin__), "args": [self.of(item) for item in value.__args__]}
+        return {"alias": type(value).__name__, "args": [self.of(item) for item in _type_arguments(value)]}
 
     def _instance(self, value: Any, cls: type) -> Any:
         function = wrapped_by(value)
@@ -181,7 +181,7 @@ class Description:
         if cls.__module__ == "logging":
             return {"logger": getattr(value, "name", None)}
         if cls.__module__ == "typing":
-            return {"typing": cls.__name__, "args": [self.of(item) for item in _type_arguments(value)], "name": getattr(value, "__name__", None)}
+            return {**self._alias(value), "name": getattr(value, "__name__", None)}
         if isinstance(value, (str, int, float, bytes)):
             base: Any = next(kind for kind in (str, int, float, bytes) if isinstance(value, kind))
             return {"kind": type_name(cls), "value": encode(base(value))}

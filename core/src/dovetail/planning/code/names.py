@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import types
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
@@ -9,7 +10,7 @@ from typing import Any
 
 from dovetail.planning.code.bindings import Binding, Unit
 from dovetail.planning.code.live import Description
-from dovetail.planning.code.modules import Module
+from dovetail.planning.code.modules import Module, namespace_of
 from dovetail.planning.code.normal import SHORT, short
 from dovetail.planning.code.packages import distributions_of
 from dovetail.planning.code.references import Import, Literal, Reference, References
@@ -115,6 +116,23 @@ class NameWalk(ABC):
         self.tally.part(f"{module.label}:{found.name}", short(f"import {found.target}"))
         if not found.typing_only:
             self.tally.loads(module, found.target)
+        live = self.tally.live(module)
+        if live is not None and found.name in live:
+            self._see_whether_replaced(module, found, live[found.name])
+
+    def _see_whether_replaced(self, module: Module, found: Found, value: Any) -> None:
+        """Importing copies: what the importer has may since be another thing than what it imported."""
+        source, _, name = found.target.rpartition(".")
+        origin = namespace_of(sys.modules.get(source))
+        if origin is None or origin.get(name, value) is value or sys.modules.get(found.target) is value:
+            return
+        target = self._modules.find(source)
+        if target is not None and self.tally.is_changed(target, name):
+            return
+        if target is not None:
+            self.tally.counted_by_value(target, name)
+        if target is not None or callable(value):
+            self.value(module, found.name, value)
 
     def _foreign(self, module: Module, target: str, label: str, literals: Iterable[Literal] | None) -> None:
         if target in _IMPORTERS:
