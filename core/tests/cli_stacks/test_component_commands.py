@@ -52,7 +52,7 @@ def test_every_field_is_an_option(does: Cli, folder: Path, options: list[str], k
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--worker", "4"], "'--workers'"),
+        (["--worker", "4"], "--workers"),
         (["--workers", "four"], "'workers' is wrong: input should be a valid integer"),
         (["--mode", "slow"], "'fast' or 'safe'"),
         (["--headers", "nothing"], "takes KEY=VALUE"),

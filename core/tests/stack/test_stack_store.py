@@ -25,7 +25,7 @@ def test_the_built_in_stack_is_there_without_any_file(store: StackStore, project
     stack = store.get("default")
     assert stack.components["artifact_store"].configuration == {"path": str(project.config / "store")}
     assert stack.components["orchestrator"] == ComponentSpec("orchestrator", "local", "default")
-    assert not any(project.config.glob("*/"))
+    assert [child.name for child in project.config.iterdir()] == ["project.yaml"]
 
 
 @pytest.mark.parametrize("act", ["delete", "save", "copy"])

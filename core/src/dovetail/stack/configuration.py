@@ -103,9 +103,9 @@ def converted(hint: Any, value: Any, root: Path) -> Any:
     """The value as `hint` wants it, or NotSimple, ValueError or TypeError."""
     if hint is Any:
         return value
-    if isinstance(hint, type):
-        return _plain(hint, value, root)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is None and isinstance(hint, type):  # in Python 3.10 `list[int]` calls itself a type
+        return _plain(hint, value, root)
     if origin is typing.Annotated:
         raise NotSimple
     if origin in (typing.Union, types.UnionType):
