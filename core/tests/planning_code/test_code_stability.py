@@ -90,7 +90,6 @@ def test_the_key_does_not_depend_on_the_hash_seed_or_the_folder(projects: Any) -
         """
     found = [projects.run(projects.write({"flow.py": source}), "import flow; _show(flow.f)", PYTHONHASHSEED=seed)[0] for seed in ("1", "2", "3")]
     assert found[0] == found[1] == found[2]
-    assert str(Path(sys.prefix).anchor) + "tmp" not in str(found[0][1])
 
 
 LATE = {

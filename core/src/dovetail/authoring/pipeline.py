@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import Any, Generic, ParamSpec, cast, overload
 
 from dovetail.authoring.progress import printed
 from dovetail.authoring.run_config import RunConfig, read_run_config
@@ -17,10 +17,10 @@ from dovetail.execution.driver import Listener
 from dovetail.execution.driving import detach
 from dovetail.execution.importing import importing
 from dovetail.execution.running import begin, execute
+from dovetail.graph.annotations import read_signature
 from dovetail.graph.definition import Options, StepDefinition, importable, source_of
 from dovetail.graph.parameters import check_parameter
 from dovetail.graph.tracing import Traced, bind, current, trace
-from dovetail.graph.annotations import read_signature
 from dovetail.planning.planner import Planner, Request
 from dovetail.planning.preflight import preflight
 from dovetail.planning.workspace import Workspace, open_workspace
@@ -80,7 +80,7 @@ class Pipeline(Generic[P]):
         calls = importing.get()
         if calls is not None:
             calls.append((self, args, kwargs))
-            return _NOT_RUN
+            return cast(Run, _NotRun())
         workspace, plan, traced = self._prepare(args, kwargs, keep=True)
         preflight(plan, workspace)
         begin(plan, workspace)
@@ -180,9 +180,6 @@ class _NotRun:
         if name.startswith("__"):
             raise AttributeError(name)
         raise RunFailed("A pipeline call at module level runs nothing while Dovetail imports the module; put what uses the run under `if __name__ == '__main__':`.")
-
-
-_NOT_RUN: Any = _NotRun()
 
 
 def _checked_policy(policy: str) -> str:

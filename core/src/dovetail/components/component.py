@@ -53,7 +53,7 @@ class Secret(str):
 
 
 @dataclass_transform(kw_only_default=True)
-class Component(ABC):
+class Component(ABC):  # noqa: B024  # each interface has its own abstract methods
     """Subclass it and annotate fields: types, defaults and help texts are the configuration, as keyword arguments.
 
     A field's help is given as `field(default=…, metadata={"help": "…"})`; secrets are fields of type Secret. Fields

@@ -45,7 +45,7 @@ class Attempt:
     number: int = 1
 
 
-class AttemptFailed(Exception):  # noqa: N818  # it ends an attempt; whether that is an error is decided by retries
+class AttemptFailed(Exception):  # it ends an attempt; whether that is an error is decided by retries
     """The step's function, or saving its outputs, raised `error`. `outcome` is what to commit if no retry follows."""
 
     def __init__(self, error: BaseException, outcome: dict[str, Any]) -> None:
@@ -100,7 +100,7 @@ def commit(workspace: Workspace, run: RunInfo, step: PlanStep, key: str | None, 
 def _scope(attempt: Attempt) -> StepScope:
     run, step = attempt.run, attempt.step
     model = step.options.get("model")
-    name = fill("model", model["name"], datetime.fromtimestamp(run.created, timezone.utc), run.substitutions) if model else None
+    name = filled("model", model["name"], run, step) if model else None
     parameters = {name: given["value"] for name, given in attempt.inputs.items() if "value" in given}
     tracker = attempt.workspace.stack.components.get("experiment_tracker")
     step_run = StepRun(
@@ -248,7 +248,7 @@ def named_output(
     workspace: Workspace, run: RunInfo, step: PlanStep, spec: OutputSpec, record: dict[str, Any], metadata: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Claim the next version of the output's artifact name; gives what the outcome records of it."""
-    name = artifact_name(run, step.invocation, spec)
+    name = artifact_name(run, step, spec)
     said = {"metadata": dict(metadata)} if metadata else {}
     tags = {"tags": list(spec.tags)} if spec.tags else {}
     claim = {"digest": record["digest"], "run": run.run_id, "invocation": step.invocation, "output": spec.name, "at": time.time(), **tags}
@@ -256,14 +256,21 @@ def named_output(
     return {"artifact": name, "version": version, **record, **said, **tags}
 
 
-def artifact_name(run: RunInfo, invocation: str, spec: OutputSpec) -> str:
+def artifact_name(run: RunInfo, step: PlanStep, spec: OutputSpec) -> str:
     """The name in the whole store; a child of a mapped step adds its number."""
     if spec.artifact is None:
-        return f"{run.pipeline}.{invocation}.{spec.name}"
-    _, _, child = invocation.partition(".")
+        return f"{run.pipeline}.{step.invocation}.{spec.name}"
+    name = filled("artifact", spec.artifact, run, step)
+    child = step.invocation.rpartition(".")[2]
+    return f"{name}.{child}" if child.isdecimal() and child != step.invocation else name
+
+
+def filled(kind: str, template: str, run: RunInfo, step: PlanStep) -> str:
+    """A name with its fields filled from the run's start and the substitutions of run and step."""
+    if "{" not in template:
+        return template
     moment = datetime.fromtimestamp(run.created, timezone.utc)
-    name = fill("artifact", spec.artifact, moment, run.substitutions) if "{" in spec.artifact else spec.artifact
-    return f"{name}.{child}" if child else name
+    return fill(kind, template, moment, {**run.substitutions, **step.options.get("substitutions", {})})
 
 
 def _outcome(

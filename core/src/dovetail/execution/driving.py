@@ -28,7 +28,7 @@ _TAKES_OVER_WITHIN = 30.0  # seconds
 
 def detach(plan: Plan, workspace: Workspace) -> None:
     """Start a child in its own session that drives a begun run, and return once it holds the run's lease."""
-    spec = workspace.stack.components["artifact_store"]
+    spec = workspace.stack.anchored("artifact_store")
     records = workspace.ledger.run(plan.run_id)
     address = address_of(spec.flavor, spec.configuration, records.base)
     log = cache_folder() / "detached" / f"{plan.run_id}.log"
@@ -51,7 +51,7 @@ def resume_in_child(run_id: str, workspace: Workspace) -> str:
 
     Raises ConfigurationError, with what the process said, when it could not begin.
     """
-    spec = workspace.stack.components["artifact_store"]
+    spec = workspace.stack.anchored("artifact_store")
     address = address_of(spec.flavor, spec.configuration, workspace.ledger.run(run_id).base)
     command = [sys.executable, "-m", "dovetail.execution", address, "--resume", json.dumps(workspace.stack.snapshot())]
     log = cache_folder() / "detached" / f"resume-{run_id}-{time.time_ns()}.log"

@@ -26,10 +26,8 @@ def step_summary(outcome: Mapping[str, Any]) -> dict[str, Any]:
     """`inputs`: digests of the artifacts taken, by parameter; `outputs`: name → artifact, version, digest, type, size."""
     inputs = {name: found for name, given in outcome.get("inputs", {}).items() if (found := list(references(given)))}
     record: dict[str, Any] = {"status": outcome["status"], "started": outcome["started"], "ended": outcome["ended"]}
-    for name, value in (("inputs", inputs), ("outputs", outcome.get("outputs")), ("metrics", last_values(outcome)), ("children", outcome.get("children"))):
-        if value:
-            record[name] = value
-    return record
+    optional = {"inputs": inputs, "outputs": outcome.get("outputs"), "metrics": last_values(outcome), "children": outcome.get("children")}
+    return {**record, **{name: value for name, value in optional.items() if value}}
 
 
 def last_values(outcome: Mapping[str, Any]) -> dict[str, float]:

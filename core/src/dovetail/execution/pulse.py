@@ -6,10 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dovetail.ledger import layout
 from dovetail.ledger.runs import RunRecords
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # in typing from Python 3.11 on
 
 _TICK = 1.0  # seconds
 _log = logging.getLogger("dovetail")
@@ -33,7 +36,7 @@ class Pulse:
         self._last_beat = self._last_look = time.monotonic()
         self.cancelled = threading.Event()
 
-    def __enter__(self) -> Pulse:
+    def __enter__(self) -> Self:
         global _thread  # noqa: PLW0603  # one thread serves the process
         with _lock:
             _beating.append(self)

@@ -75,8 +75,8 @@ def execute(
         finally:
             driver.pool.close()
         finished = _finish(driver, plan)
-    error = str(driver.first_error) if driver.first_error is not None else None
-    driver.announce("dovetail_run_finished", {"status": finished["status"], "seconds": finished["ended"] - plan.created, "error": error})
+    failure = str(driver.first_error) if driver.first_error is not None else None
+    driver.announce("dovetail_run_finished", {"status": finished["status"], "seconds": finished["ended"] - plan.created, "error": failure})
     if interrupted is not None:
         raise interrupted
     return finished, driver.first_error

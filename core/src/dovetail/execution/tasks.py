@@ -44,7 +44,7 @@ class StepTask:
 
     @property
     def address(self) -> str:
-        spec = self.driver.workspace.stack.components["artifact_store"]
+        spec = self.driver.workspace.stack.anchored("artifact_store")
         return address_of(spec.flavor, spec.configuration, self.driver.records.base)
 
     @property

@@ -45,7 +45,8 @@ def _opened(scope: StepScope, path: Any, mode: Any, flags: Any) -> None:
     place = os.path.abspath(os.fsdecode(path))
     if place.endswith(_CODE) or _foreign(place, scope):
         return
-    if isinstance(flags, int) and flags & _WRITES or isinstance(mode, str) and set(mode) & set("wax+"):
+    writes = (isinstance(flags, int) and flags & _WRITES) or (isinstance(mode, str) and set(mode) & set("wax+"))
+    if writes:
         scope.written.add(place)
     elif place not in scope.opened:
         scope.opened[place] = readings.stamp(place)

@@ -64,7 +64,7 @@ class Options:
         record: dict[str, Any] = {}
         for name in _FIELDS:
             value = getattr(self, name)
-            if value is not None and name not in ("output_materializers",):
+            if value is not None and name != "output_materializers":
                 record[name] = _option(name, value)
         return record
 

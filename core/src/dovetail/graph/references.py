@@ -53,10 +53,10 @@ class Reference:
     def _refuse(self, what: str) -> NoReturn:
         raise DefinitionError(f"The output '{self._output}' of step '{self._invocation}' {what} while the pipeline is traced: {_CURE}.")
 
-    def __bool__(self) -> NoReturn:
+    def __bool__(self) -> NoReturn:  # noqa: PLE0304  # it always raises
         self._refuse("has no truth value")
 
-    def __len__(self) -> NoReturn:
+    def __len__(self) -> NoReturn:  # noqa: PLE0303  # it always raises
         self._refuse("has no length")
 
     def __iter__(self) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
@@ -27,12 +28,12 @@ class LocalArtifactStore(ArtifactStore):
 
     atomic_create: ClassVar[str] = "link(2)"
 
-    path: str
+    path: Path
     trusted: bool = True
     durable: bool = False
 
     def __post_init__(self) -> None:
-        self._root = os.path.abspath(os.path.expanduser(self.path))
+        self._root = os.path.abspath(os.path.expanduser(str(self.path)))
         self._aside = f"{self._root}/{_ASIDE}"
 
     def create(self, path: str, data: bytes | Path) -> bool:
@@ -163,7 +164,5 @@ class LocalArtifactStore(ArtifactStore):
 
 
 def _remove(path: str) -> None:
-    try:
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-    except FileNotFoundError:
-        pass

@@ -64,6 +64,8 @@ class Planner:
         pipeline_options = {name: self._graph.options[name] for name in _FROM_PIPELINE if name in self._graph.options}
         steps = tuple(self._step(node, pipeline_options) for node in in_order(self._graph.nodes))
         moment = datetime.fromtimestamp(now, timezone.utc)
+        if self._workspace.stack.waive:
+            self._notes.append(f"the stack waives {', '.join(self._workspace.stack.waive)}: what steps say of these is not honoured")
         substitutions = {str(k): str(v) for k, v in (self._graph.options.get("substitutions") or {}).items()}
         template = self._request.run_name or f"{self._graph.pipeline}-{{date}}-{{time}}"
         options = {**self._graph.options, "substitutions": substitutions} if substitutions else self._graph.options
@@ -90,7 +92,7 @@ class Planner:
         options = {**pipeline_options, **node.options} if pipeline_options else node.options
         node = self._with_externals(node)
         code, base, uncached = self._base(node, options)
-        warnings = self._warnings(options)
+        warnings = self._warnings(node, options, uncached)
         taken = self._request.taken.get(node.invocation)
         if taken is not None:
             self._outputs[node.invocation] = taken.get("outputs", {})
@@ -174,9 +176,12 @@ class Planner:
     def _output(self, invocation: str, output: str) -> Mapping[str, Any] | None:
         return self._outputs.get(invocation, {}).get(output)
 
-    def _warnings(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+    def _warnings(self, node: Node, options: Mapping[str, Any], uncached: str | None) -> tuple[str, ...]:
         settings = options.get("settings") or {}
-        return tuple(f"settings for '{name}' are not for this stack" for name in settings if addressed(self._workspace, name) is None)
+        warnings = [f"settings for '{name}' are not for this stack" for name in settings if addressed(self._workspace, name) is None]
+        if uncached is None and not any(True for _ in node.upstream()):
+            warnings.append("it takes no artifact; the cache sees its code, parameters and files, not URLs, databases or clocks")
+        return tuple(warnings)
 
     def _models(self, steps: Iterable[PlanStep], moment: datetime, substitutions: Mapping[str, str]) -> dict[str, int | None]:
         found: dict[str, int | None] = {}

@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 from dovetail.digest import canonical
 from dovetail.errors import MaterializerError
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 _ATOMS = frozenset({str, int, bool, type(None)})
 

@@ -85,7 +85,8 @@ class Node:
     def from_json(cls, record: Mapping[str, Any]) -> Node:
         return cls(
             **{
-                **{"inputs": {}, **record},
+                "inputs": {},
+                **record,
                 "outputs": tuple(OutputSpec.from_json(output) for output in record["outputs"]),
                 "after": tuple(record.get("after", ())),
                 "when": tuple(record.get("when", ())),

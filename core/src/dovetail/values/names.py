@@ -34,7 +34,7 @@ def check_name(kind: str, name: object) -> str:
 def _problem(name: str) -> str | None:
     if not name:
         return "is empty"
-    if "\ud800" <= max(name) and any("\ud800" <= c <= "\udfff" for c in name):
+    if any("\ud800" <= c <= "\udfff" for c in name):
         return "holds a lone surrogate; it cannot be written as UTF-8"
     if len(name.encode()) > MAX_BYTES:
         return f"is longer than {MAX_BYTES} bytes in UTF-8"
@@ -47,7 +47,7 @@ def _problem(name: str) -> str | None:
         return "must not end with a space or a dot"
     if ".." in name:
         return "holds '..'"
-    if name.split(".")[0].casefold() in _RESERVED:
+    if name.split(".", 1)[0].casefold() in _RESERVED:
         return "is reserved by an operating system"
     return None
 

@@ -171,7 +171,8 @@ _PLAIN = (
 def describe(plan: Plan) -> Sequence[str]:
     """A plan as lines of text."""
     width = max((len(step.invocation) for step in plan.steps), default=0)
-    lines = [f"Pipeline '{plan.pipeline}' on stack '{plan.stack.get('name', '?')}'"]
+    store = plan.stack.get("components", {}).get("artifact_store", {}).get("name", "?")
+    lines = [f"Pipeline '{plan.pipeline}' on stack '{plan.stack.get('name', '?')}'; cache, versions and models are those of artifact store '{store}'"]
     for step in plan.steps:
         lines.append(f"  {step.invocation:<{width}}  {step.decision.value:<10}  {step.why}")
         lines += [f"  {'':<{width}}  {'':<10}  note: {warning}" for warning in step.warnings]
