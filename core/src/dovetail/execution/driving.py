@@ -17,20 +17,19 @@ from dovetail.execution.importing import definition_of, use_package
 from dovetail.execution.resuming import plan_to_resume, recorded_plan
 from dovetail.execution.running import begin, execute
 from dovetail.execution.worker import Worker
-from dovetail.planning.workspace import Workspace, open_workspace
+from dovetail.planning.workspace import Workspace, open_workspace, run_address
 from dovetail.values.plan import Plan, Status
 from dovetail.values.processes import process_identity
 from dovetail.values.project import Project, cache_folder, find_project
-from dovetail.worker import ExitCode, address_of, read_address
+from dovetail.worker import ExitCode, read_address
 
 _TAKES_OVER_WITHIN = 30.0  # seconds
 
 
 def detach(plan: Plan, workspace: Workspace) -> None:
     """Start a child in its own session that drives a begun run, and return once it holds the run's lease."""
-    spec = workspace.stack.anchored("artifact_store")
     records = workspace.ledger.run(plan.run_id)
-    address = address_of(spec.flavor, spec.configuration, records.base)
+    address = run_address(workspace, plan.run_id)
     log = cache_folder() / "detached" / f"{plan.run_id}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as said:
@@ -51,8 +50,7 @@ def resume_in_child(run_id: str, workspace: Workspace) -> str:
 
     Raises ConfigurationError, with what the process said, when it could not begin.
     """
-    spec = workspace.stack.anchored("artifact_store")
-    address = address_of(spec.flavor, spec.configuration, workspace.ledger.run(run_id).base)
+    address = run_address(workspace, run_id)
     command = [sys.executable, "-m", "dovetail.execution", address, "--resume", json.dumps(workspace.stack.snapshot())]
     log = cache_folder() / "detached" / f"resume-{run_id}-{time.time_ns()}.log"
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from dovetail.errors import DovetailError, RunCancelled, StepFailed
 from dovetail.execution.attempt import Attempt, commit, describe_error, retries, settle
 from dovetail.planning.preflight import needs_process
+from dovetail.planning.workspace import run_address
 from dovetail.values.plan import PlanStep, Status
 from dovetail.values.settings import Resources
-from dovetail.worker import address_of, worker_command
+from dovetail.worker import worker_command
 
 if TYPE_CHECKING:
     from dovetail.execution.driver import Driver
@@ -44,8 +45,7 @@ class StepTask:
 
     @property
     def address(self) -> str:
-        spec = self.driver.workspace.stack.anchored("artifact_store")
-        return address_of(spec.flavor, spec.configuration, self.driver.records.base)
+        return run_address(self.driver.workspace, self.driver.plan.run_id)
 
     @property
     def command(self) -> Sequence[str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dovetail.ledger import layout
 from dovetail.ledger.ledger import Ledger
 from dovetail.materializers.finder import Materializers
 from dovetail.registry import Registry
@@ -14,6 +15,7 @@ from dovetail.stack.active import resolve_stack
 from dovetail.stack.stack import Stack
 from dovetail.values.imports import RecordedTypes
 from dovetail.values.project import Project, find_project
+from dovetail.worker import address_of
 
 if TYPE_CHECKING:
     from dovetail.components.artifact_store import ArtifactStore
@@ -66,3 +68,9 @@ def addressed(workspace: Workspace, target: str) -> str | None:
         if target in (kind, spec.flavor, spec.name):
             return kind
     return None
+
+
+def run_address(workspace: Workspace, run_id: str) -> str:
+    """The one address that a worker of the run needs."""
+    flavor = workspace.stack.components["artifact_store"].flavor
+    return address_of(flavor, workspace.stack.anchored("artifact_store"), layout.run(run_id))
