@@ -22,7 +22,7 @@ COLUMNS: dict[str, Any] = {
     "moments": pl.Series([dt.datetime(2024, 1, 1), None, dt.datetime(1969, 1, 1)], dtype=pl.Datetime("ms", "Europe/Berlin")),
     "times": pl.Series([dt.time(1, 2), None, dt.time(3)]),
     "durations": pl.Series([dt.timedelta(1), None, dt.timedelta(-1)]),
-    "decimals": pl.Series([decimal.Decimal("1.10"), None, decimal.Decimal(2)], dtype=pl.Decimal(10, 2)),
+    "decimals": pl.Series([decimal.Decimal("1.10"), None, decimal.Decimal("2.00")], dtype=pl.Decimal(10, 2)),
     "enum": pl.Series(["b", None, "a"], dtype=pl.Enum(["b", "a", "c"])),
     "nothing": pl.Series([None, None, None]),
     "nothing of a type": pl.Series([None, None, None], dtype=pl.String),

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import dovetail
 from dovetail.planning.code import CodeIdentity, CodeReader
 from dovetail.values.project import Project
 
@@ -64,8 +65,9 @@ class Projects:
 
     def run(self, root: Path, code: str, *arguments: str, **environ: str) -> list[list[Any]]:
         """What `_show(function)` printed in a fresh process, line by line: digest, parts, files, packages, uncacheable."""
-        given = {**os.environ, "CODE_ROOT": str(root), "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", **environ}
-        command = [sys.executable, *(arguments or ("-c",)), _SHOW + textwrap.dedent(code)] if not arguments else [sys.executable, *arguments]
+        path = [environ.pop("PYTHONPATH", str(root)), str(Path(dovetail.__file__).parents[1])]
+        given = {**os.environ, "CODE_ROOT": str(root), "PYTHONPATH": os.pathsep.join(path), "PYTHONDONTWRITEBYTECODE": "1", **environ}
+        command = [sys.executable, *(arguments or ("-c", _SHOW + textwrap.dedent(code)))]
         done = subprocess.run(command, env=given, cwd=root, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]

@@ -15,7 +15,7 @@ from dovetail.values.encoding import Json
 
 _PNG_MODES = frozenset({"1", "L", "LA", "RGB", "RGBA"})
 _PNG_PIXELS = 50_000_000  # beyond this Pillow suspects a decompression bomb
-_LONGEST_SIDE = 1 << 16
+_SHOWN_AS = {"La": "LA", "RGBa": "RGBA", "PA": "RGBA"}  # others as RGB
 
 
 class ImageMaterializer(BaseMaterializer):
@@ -65,9 +65,8 @@ class ImageMaterializer(BaseMaterializer):
     def save_visualizations(self, value: Any) -> Mapping[str, str]:
         shown = value.copy()
         shown.thumbnail((1024, 1024))
-        (shown if shown.mode in _PNG_MODES else shown.convert("RGBA" if shown.mode in ("PA", "La", "RGBa") else "RGB")).save(
-            f"{self.uri}/image.png", "PNG"
-        )
+        mode = shown.mode if shown.mode in _PNG_MODES else _SHOWN_AS.get(shown.mode, "RGB")
+        shown.convert(mode).save(f"{self.uri}/image.png", "PNG")
         return {"image.png": "image"}
 
 

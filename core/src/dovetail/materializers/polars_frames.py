@@ -38,8 +38,8 @@ class PolarsMaterializer(BaseMaterializer):
         path = f"{self.uri}/{kind}.arrow"
         try:
             if kind == "lazy":
-                return pl.scan_ipc(path)
-            frame = pl.read_ipc(path, memory_map=False) if _maps(pl) else pl.read_ipc(path)
+                return _scan(pl, path)
+            frame = _read(pl, path)
             return frame.to_series() if kind == "series" else frame
         except BaseException as error:
             if isinstance(error, Exception) or type(error).__name__ == "PanicException":  # of Rust; not an Exception
@@ -58,10 +58,11 @@ class PolarsMaterializer(BaseMaterializer):
 
 
 def _settled(pl: Any, column: Any) -> Any:
-    """An equal column, in which null slots do not hold what happened to lie there."""
-    column = column.rechunk()
-    if not column.null_count() or column.dtype.is_nested() or column.dtype == pl.Categorical:
-        return column
+    """An equal column, in which neither null slots nor a bitmap without a null say how it was made."""
+    if column.dtype.is_nested() or column.dtype == pl.Categorical:
+        return column.rechunk()
+    if not column.null_count():
+        return column.gather(pl.select(pl.int_range(len(column))).to_series())
     missing = pl.Series(column.name, [None], dtype=column.dtype)
     valid = column.is_not_null()
     padded = pl.concat([missing, column.drop_nulls()]).rechunk()
@@ -74,5 +75,12 @@ def _write(pl: Any, frame: Any, path: str) -> None:
     frame.write_ipc(path, compression="uncompressed", **layout)
 
 
-def _maps(pl: Any) -> bool:
-    return "memory_map" in inspect.signature(pl.read_ipc).parameters  # before polars 2
+def _scan(pl: Any, path: str) -> Any:
+    whole = {"glob": False} if "glob" in inspect.signature(pl.scan_ipc).parameters else {}
+    return pl.scan_ipc(path, **whole)
+
+
+def _read(pl: Any, path: str) -> Any:
+    if "memory_map" in inspect.signature(pl.read_ipc).parameters:  # before polars 2; mapped files are not checked there
+        return pl.read_ipc(path, memory_map=False)
+    return _scan(pl, path).collect()
