@@ -31,6 +31,7 @@ COLUMNS: dict[str, Any] = {
     "arrays": pl.Series([[1, 2], None, [3, 4]], dtype=pl.Array(pl.Int64, 2)),
     "structs": pl.Series([{"a": 1, "b": "x"}, None, {"a": None, "b": "y"}]),
 }
+CERTAIN = hasattr(pl, "CompatLevel")  # older ones cannot write text in the order of the rows
 UNCERTAIN = ("categories", "lists", "arrays", "structs")
 
 
@@ -55,11 +56,12 @@ def test_equal_frames_give_equal_bytes_however_they_lie_in_memory(shelf: Any, na
     pieces = pl.concat([frame[:1], frame[1:]], rechunk=False)
     cut = pl.concat([frame, frame, frame])[3:6]
     _, saved = shelf.save(frame)
-    assert saved.deterministic == (name not in UNCERTAIN)
+    assert saved.deterministic == (CERTAIN and name not in UNCERTAIN)
     if saved.deterministic:
         assert shelf.content(frame) == shelf.content(pieces) == shelf.content(cut) == shelf.content(shelf.round_trip(frame))
 
 
+@pytest.mark.skipif(not CERTAIN, reason="since polars 1.1")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.booleans(), st.text(), st.integers(-9, 9), st.booleans(), st.binary()), min_size=1))
 def test_what_lies_under_a_missing_value_leaves_no_trace(shelf: Any, rows: list[Any]) -> None:

@@ -12,7 +12,7 @@ from dovetail.authoring.run_config import RunConfig, read_run_config
 from dovetail.authoring.step import make_options
 from dovetail.client.client import Client
 from dovetail.client.views import Run
-from dovetail.errors import DefinitionError, RunFailed
+from dovetail.errors import DefinitionError, ParameterError, RunFailed, numbered
 from dovetail.execution.driver import Listener
 from dovetail.execution.driving import detach
 from dovetail.execution.importing import importing
@@ -123,12 +123,16 @@ class Pipeline(Generic[P]):
             bound = bind(signature.parameters, args, {**config.parameters, **kwargs})
         except DefinitionError as error:
             raise DefinitionError(f"Pipeline '{self.name}' {error}.") from None
-        parameters = {}
+        parameters, problems = {}, []
         for name, value in bound.items():
             known = signature.parameters.get(name)
-            where = f"Pipeline '{self.name}', parameter '{name}',"
             textual = self._run.textual or name in config.parameters
-            parameters[name] = check_parameter(value, known.annotation, where, textual=textual) if known else value
+            try:
+                parameters[name] = check_parameter(value, known.annotation, f"parameter '{name}'", textual=textual) if known else value
+            except ParameterError as error:
+                problems.append(str(error).rstrip("."))
+        if problems:
+            raise ParameterError(numbered(f"Pipeline '{self.name}'", problems) + ".")
         options = self.options.merged(config.options).to_json()
         if self.failure_policy != "stop":
             options["failure_policy"] = self.failure_policy
@@ -151,7 +155,7 @@ class Pipeline(Generic[P]):
 
 def _sentence(run: Run, error: BaseException | None) -> str:
     reason = run.error or (f"{type(error).__name__}: {error}" if error is not None else "see its steps")
-    return f"Run {run.name} of pipeline '{run.pipeline}' {run.status.value}. {reason}. Look at it: dovetail runs show {run.id}."
+    return f"Run {run.name} of pipeline '{run.pipeline}' {run.status.value}. {reason.rstrip('.')}. Look at it: dovetail runs show {run.id}."
 
 
 def _call_hook(options: Options, status: str, error: BaseException | None) -> None:

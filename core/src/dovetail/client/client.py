@@ -50,7 +50,9 @@ class Client:
     def activate_stack(self, name: str) -> StackView:
         """Make a stack the active one for this project, and this client read its ledger. Raises NotFound."""
         self._stacks.set_active(name)
-        return self.get_stack(name)
+        self.workspace = self.workspace.on(self._stacks.get(name))
+        self.ledger, self._opened = self.workspace.ledger, None
+        return self.active_stack
 
     def get_stack(self, name: str) -> StackView:
         return StackView(self.workspace.on(self._stacks.get(name)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import os
 import time
 import traceback
@@ -16,7 +17,8 @@ from dovetail.errors import MaterializerError, RunCancelled, StepFailed
 from dovetail.execution import watching
 from dovetail.execution.capture import capturing
 from dovetail.execution.finishing import entry_of
-from dovetail.execution.scope import StepScope, entered, running
+from dovetail.execution.scope import StepScope, apart, entered, running
+from dovetail.execution.surroundings import variables_set
 from dovetail.execution.work import RunInfo
 from dovetail.graph.annotations import Signature
 from dovetail.graph.definition import StepDefinition
@@ -63,7 +65,7 @@ def perform(attempt: Attempt) -> dict[str, Any]:
     scope = _scope(attempt)
     watching.watch()
     try:
-        with _environment(step.environment.env), capturing():
+        with variables_set(step.environment.env), capturing():
             outputs = _execute(attempt, scope)
         outcome = _outcome(attempt, scope, started, Status.COMPLETED, outputs)
     except BaseException as error:
@@ -77,10 +79,15 @@ def perform(attempt: Attempt) -> dict[str, Any]:
     return outcome
 
 
+def _perform_apart(attempt: Attempt) -> dict[str, Any]:
+    with apart():
+        return perform(attempt)
+
+
 def settle(attempt: Attempt) -> tuple[dict[str, Any] | None, BaseException | None]:
     """Perform and commit whatever came of it: (outcome, error), the outcome being None where another attempt follows."""
     try:
-        return perform(attempt), None
+        return contextvars.copy_context().run(_perform_apart, attempt), None
     except AttemptFailed as failure:
         if retries(attempt.step, attempt.number, failure.error):
             attempt.workspace.ledger.run(attempt.run.run_id).end_attempt(attempt.step.invocation, attempt.number, failure.outcome)
@@ -201,10 +208,13 @@ def _save_outputs(attempt: Attempt, scope: StepScope, value: Any, *, annotated: 
     specs = attempt.step.node.outputs
     values = _split(attempt.step.invocation, value, specs)
     if not annotated and value is not None:
-        warnings.warn(
+        code: Any = getattr(attempt.definition.function, "__code__", None)
+        warnings.warn_explicit(
             f"Step '{attempt.step.node.step}' has no return annotation; its value is kept as 'output', by its type "
             f"{type_name(type(value))}. Annotate it: -> {type(value).__name__}.",
-            stacklevel=2,
+            UserWarning,
+            code.co_filename if code else "dovetail",
+            code.co_firstlineno if code else 0,
         )
     outputs = {}
     for spec, item in zip(specs, values, strict=True):
@@ -299,11 +309,12 @@ def _outcome(
     }
     record.update({name: value for name, value in optional.items() if value})
     if error is not None:
-        record["error"] = describe_error(error)
+        secrets = attempt.workspace.stack.secrets()
+        record["error"] = {name: redact(text, secrets) for name, text in describe_error(error).items()}
     return record
 
 
-def describe_error(error: BaseException) -> dict[str, Any]:
+def describe_error(error: BaseException) -> dict[str, str]:
     """Type, message and traceback, the framework's own frames left out."""
     own = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
     frames = traceback.extract_tb(error.__traceback__)
@@ -326,26 +337,6 @@ def _hook(hook: Callable[..., Any] | None, *args: Any) -> None:
         hook(*wanted)
     except Exception as error:  # a broken hook never loses a result
         warnings.warn(f"The hook {getattr(hook, '__name__', hook)!r} raised {type(error).__name__}: {error}", stacklevel=2)
-
-
-class _environment:  # noqa: N801  # reads as a sentence: with _environment(…)
-    """Sets environment variables for a block, and puts back what was there."""
-
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        self._variables = variables
-
-    def __enter__(self) -> None:
-        if self._variables:
-            self._before = {name: os.environ.get(name) for name in self._variables}
-            os.environ.update(self._variables)
-
-    def __exit__(self, *_: object) -> None:
-        for name in self._variables:
-            before = self._before[name]
-            if before is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = before
 
 
 def flush(scope: StepScope) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from dovetail.components.orchestrator import Task
 from dovetail.execution.attempt import commit, make_tracker, named_output
 from dovetail.execution.pool import WorkerPool
+from dovetail.execution.surroundings import to_itself
 from dovetail.execution.tasks import StepTask
 from dovetail.execution.work import RunInfo
 from dovetail.graph.definition import StepDefinition
@@ -54,6 +55,8 @@ class Driver:
         self._children: dict[str, list[str]] = {}
         self._running: dict[str, StepTask] = {}
         self._pending: deque[StepTask] = deque()
+        self._done: queue.SimpleQueue[StepTask] = queue.SimpleQueue()
+        self._executor: Any = None
         self._cancel = threading.Event()
         self._stop_at_failure = plan.options.get("failure_policy", "stop") == "stop"
         self._wire()
@@ -100,40 +103,45 @@ class Driver:
 
     def drive(self, start: Callable[[Task], None], *, slots: int, capacity: Resources | None = None) -> None:
         """See RunControl."""
-        done: queue.SimpleQueue[StepTask] = queue.SimpleQueue()
-        pending = self._pending
-        executor = None
-        try:
-            while True:
-                pending.extend(self._startable())
-                if len(pending) == 1 and not self._running:
-                    self._run_inline(start, pending.popleft())
-                    continue
-                if not pending and not self._running:
-                    return
-                executor = executor or _threads(slots)
-                self._start(start, pending, executor, done, slots, capacity)
-                self._ended(done.get())
-        finally:
-            if executor is not None:
-                executor.shutdown(wait=True)
+        while self.has_work() or self._running:
+            if self._reason_to_stop() is not None:
+                self._drop_pending()
+            elif len(self._pending) == 1 and not self._running:
+                self._run_inline(start, self._pending.popleft())
+                continue
+            else:
+                self._start(start, slots, capacity)
+            if self._running:
+                self._ended(self._done.get())
+
+    def close(self) -> None:
+        """Wait for the threads, which have nothing left to do, and let idle workers go."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=True)
+        self.pool.close()
+
+    def _drop_pending(self) -> None:
+        while self._pending:
+            self._skip(self._pending.popleft().step, self._reason_to_stop() or "")
 
     def _run_inline(self, start: Callable[[Task], None], task: StepTask) -> None:
-        task.alone = True
         self._starting(task)
-        _guarded(start, task)
+        with to_itself(wanted=task.changes_process) as task.alone:
+            _guarded(start, task)
         self._ended(task)
 
-    def _start(
-        self, start: Callable[[Task], None], pending: deque[StepTask], executor: Any, done: queue.SimpleQueue[StepTask], slots: int, capacity: Resources | None
-    ) -> None:
-        for task in list(pending):
-            if len(self._running) >= slots:
-                return
+    def _start(self, start: Callable[[Task], None], slots: int, capacity: Resources | None) -> None:
+        """Start what there is room for; what is too large now keeps its place."""
+        self._executor = self._executor or _threads(slots)
+        held: list[StepTask] = []
+        while self._pending and len(self._running) < slots:
+            task = self._pending.popleft()
             if self._fits(task, capacity):
-                pending.remove(task)
                 self._starting(task)
-                executor.submit(_run_and_report, start, task, done)
+                self._executor.submit(_run_and_report, start, task, self._done)
+            else:
+                held.append(task)
+        self._pending.extendleft(reversed(held))
 
     def _fits(self, task: StepTask, capacity: Resources | None) -> bool:
         """Whether the step's resources are free now; a step that is alone always fits."""
@@ -155,6 +163,8 @@ class Driver:
         assert task.outcome is not None
         if task.error is not None and self.first_error is None:
             self.first_error = task.error
+        if isinstance(task.error, KeyboardInterrupt):
+            self.cancel()
         self._settle(task.step, task.outcome)
 
     # -- what becomes ready --------------------------------------------------------------------------------------------
@@ -195,10 +205,9 @@ class Driver:
         return None
 
     def _reason_to_skip(self, step: PlanStep) -> str | None:
-        if self._cancel.is_set():
-            return "the run was cancelled"
-        if self.failed is not None and self._stop_at_failure:
-            return f"step '{self.failed}' failed"
+        stopping = self._reason_to_stop()
+        if stopping is not None:
+            return stopping
         for name, _ in step.node.upstream():
             status = Status(self.outcomes[name]["status"])
             if not status.is_success:
@@ -207,6 +216,12 @@ class Driver:
             if not holds(dict(condition), self._value):
                 return "its condition does not hold"
         return None
+
+    def _reason_to_stop(self) -> str | None:
+        """Why no further step starts."""
+        if self._cancel.is_set():
+            return "the run was cancelled"
+        return f"step '{self.failed}' failed" if self.failed is not None and self._stop_at_failure else None
 
     def _value(self, given: Mapping[str, Any]) -> Any:
         if "value" in given:

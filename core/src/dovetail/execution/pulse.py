@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from dovetail.execution.scope import apart
 from dovetail.ledger import layout
 from dovetail.ledger.runs import RunRecords
 
@@ -68,6 +69,11 @@ class Pulse:
 
 
 def _beat_all() -> None:
+    with apart():
+        _beat_forever()
+
+
+def _beat_forever() -> None:
     while True:
         with _lock:
             while not _beating:

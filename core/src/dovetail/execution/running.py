@@ -17,7 +17,8 @@ from dovetail.execution.attempt import flush_all
 from dovetail.execution.driver import Driver, Listener
 from dovetail.execution.finishing import status_of, summary
 from dovetail.execution.pulse import Pulse
-from dovetail.execution.scope import running
+from dovetail.execution.scope import apart, current, running
+from dovetail.execution.surroundings import taking_part
 from dovetail.graph.definition import StepDefinition
 from dovetail.ledger import layout
 from dovetail.planning.workspace import Workspace
@@ -64,7 +65,8 @@ def execute(
     interrupted: KeyboardInterrupt | None = None
     driver.announce("dovetail_run_started", {"status": Status.RUNNING.value, "resumes": plan.resumes})
     main = threading.get_ident()
-    with Pulse(driver.records, process_identity(), flush=lambda: flush_all(plan.run_id), on_cancel=lambda: _stop(driver)):
+    nested = current() is not None
+    with taking_part(nested=nested), apart(), Pulse(driver.records, process_identity(), flush=lambda: flush_all(plan.run_id), on_cancel=lambda: _stop(driver)):
         try:
             _submit(driver, orchestrator, plan)
         except KeyboardInterrupt as error:
@@ -73,10 +75,12 @@ def execute(
             _stop_others(driver, main)
             _submit(driver, orchestrator, plan)
         finally:
-            driver.pool.close()
+            driver.close()
         finished = _finish(driver, plan)
     failure = str(driver.first_error) if driver.first_error is not None else None
     driver.announce("dovetail_run_finished", {"status": finished["status"], "seconds": finished["ended"] - plan.created, "error": failure})
+    if isinstance(driver.first_error, KeyboardInterrupt):
+        interrupted = driver.first_error
     if interrupted is not None:
         raise interrupted
     return finished, driver.first_error

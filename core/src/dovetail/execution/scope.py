@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from dovetail.components.experiment_tracker import ExperimentTracker
 from dovetail.errors import DefinitionError
@@ -16,7 +16,7 @@ from dovetail.planning.workspace import Workspace
 from dovetail.values.context import StepRun
 from dovetail.values.encoding import NotEncodable, encode
 
-_current: contextvars.ContextVar[StepScope | None] = contextvars.ContextVar("dovetail_step", default=None)
+_current: contextvars.ContextVar[StepScope | Literal["none"] | None] = contextvars.ContextVar("dovetail_step", default=None)
 _active: list[StepScope] = []
 _log = logging.getLogger("dovetail")
 
@@ -96,7 +96,7 @@ def current() -> StepScope | None:
     scope = _current.get()
     if scope is None and len(_active) == 1 and _active[0].thread != threading.get_ident():
         return _active[0]
-    return scope
+    return scope if scope != "none" else None
 
 
 def running(run_id: str) -> list[StepScope]:
@@ -119,6 +119,18 @@ class entered:  # noqa: N801  # reads as a sentence: with entered(scope)
 
     def __exit__(self, *_: object) -> None:
         _active.remove(self._scope)
+        _current.reset(self._token)
+
+
+class apart:  # noqa: N801  # reads as a sentence: with apart()
+    """What is done here belongs to no step, though one may be running elsewhere: Dovetail's own work in its own threads."""
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        self._token = _current.set("none")
+
+    def __exit__(self, *_: object) -> None:
         _current.reset(self._token)
 
 

@@ -41,7 +41,12 @@ class StepTask:
 
     @property
     def needs_process(self) -> bool:
-        return needs_process(self.step) or (not self.alone and (bool(self.step.environment.env) or self.driver.process_wide_state(self.step)))
+        return needs_process(self.step) or (not self.alone and self.changes_process)
+
+    @property
+    def changes_process(self) -> bool:
+        """Whether running it changes what all steps of a process share."""
+        return bool(self.step.environment.env) or self.driver.process_wide_state(self.step)
 
     @property
     def address(self) -> str:

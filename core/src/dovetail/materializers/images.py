@@ -57,7 +57,8 @@ class ImageMaterializer(BaseMaterializer):
         data = json_file.read_bytes(f"{self.uri}/image.raw")
         if width * height > 8 * len(data):
             raise MaterializerError(f"{self.uri} holds fewer pixels than image.json says. Run `dovetail store verify`.")
-        return library("PIL.Image", "Pillow").frombytes(mode, (width, height), data)
+        images = library("PIL.Image", "Pillow")
+        return images.frombytes(mode, (width, height), data) if data else images.new(mode, (width, height))
 
     def extract_metadata(self, value: Any) -> Mapping[str, Json]:
         return {"mode": value.mode, "width": value.width, "height": value.height}

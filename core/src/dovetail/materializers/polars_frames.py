@@ -25,7 +25,8 @@ class PolarsMaterializer(BaseMaterializer):
         pl = library("polars")
         kind = _KINDS[type(value).__name__]
         frame = value.collect() if kind == "lazy" else value.to_frame() if kind == "series" else value
-        self.deterministic = not any(dtype.is_nested() or dtype == pl.Categorical for dtype in frame.dtypes)
+        uncertain = any(dtype.is_nested() or dtype == pl.Categorical for dtype in frame.dtypes)
+        self.deterministic = hasattr(pl, "CompatLevel") and not uncertain
         try:
             settled = [_settled(pl, column) for column in frame.get_columns()]
             _write(pl, pl.DataFrame(settled) if settled else frame, f"{self.uri}/{kind}.arrow")
@@ -62,11 +63,11 @@ def _settled(pl: Any, column: Any) -> Any:
     if column.dtype.is_nested() or column.dtype == pl.Categorical:
         return column.rechunk()
     if not column.null_count():
-        return column.gather(pl.select(pl.int_range(len(column))).to_series())
+        return column.gather(pl.select(pl.int_range(len(column))).to_series()).rechunk()
     missing = pl.Series(column.name, [None], dtype=column.dtype)
     valid = column.is_not_null()
     padded = pl.concat([missing, column.drop_nulls()]).rechunk()
-    return padded.gather(pl.select(pl.when(valid).then(valid.cum_sum().cast(pl.Int64)).otherwise(0)).to_series())
+    return padded.gather(pl.select(pl.when(valid).then(valid.cum_sum().cast(pl.Int64)).otherwise(0)).to_series()).rechunk()
 
 
 def _write(pl: Any, frame: Any, path: str) -> None:

@@ -74,7 +74,7 @@ def _missing_components(step: PlanStep, workspace: Workspace) -> Iterator[str]:
         if present is None:
             yield (
                 f"Step '{step.invocation}' asks for {'the' if wanted is True else f'the {kind}'} {kind if wanted is True else repr(wanted)}, and stack "
-                f"'{workspace.stack.name}' has none. Add one: dovetail stack update {workspace.stack.name} --{option} NAME."
+                f"'{workspace.stack.name}' has none. Choose a stack that has, or make one: dovetail stack register … --{option} NAME."
             )
         elif wanted is not True and wanted != present:
             yield (

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from dovetail.digest import canonical
 from dovetail.errors import MaterializerError
 from dovetail.planning.code.modules import Module, is_dovetail, namespace_of
-from dovetail.values.encoding import encode, type_name
+from dovetail.values.encoding import encode, module_name, type_name
 
 _ATOMS = frozenset({str, int, float, bool, type(None), bytes})
 _SEQUENCES = (list, tuple, deque)
@@ -66,7 +66,7 @@ class Description:
         return opened
 
     def of(self, value: Any) -> Any:
-        cls = value.__class__
+        cls = type(value)
         if cls in _ATOMS:
             return encode(value)
         key = id(value)
@@ -75,7 +75,7 @@ class Description:
         self._active[key] = len(self._active)
         try:
             return self._container(value, cls) if cls in _CONTAINERS else self._object(value, cls)
-        except RecursionError:
+        except Exception:  # too deep, or a stranger's attribute access, which may do anything
             self.plain = False
             return self._uncountable(value, cls)
         finally:
@@ -137,7 +137,7 @@ class Description:
         opened = self._opened()
         contents = (*closure_of(value).values(), value.__dict__.get("__wrapped__"))
         given = [opened.of(item) for item in contents if isinstance(item, _CALLABLES)]
-        return {"foreign": f"{value.__module__}:{value.__qualname__}", "given": given}
+        return {"foreign": f"{value.__globals__.get('__name__')}:{value.__code__.co_name}", "given": given}
 
     def defaults(self, value: types.FunctionType) -> list[Any]:
         """Of values that cannot change: what can is the function's memory."""
@@ -148,6 +148,12 @@ class Description:
         """A value that the code itself changes: its content is no input, but code that it holds is reached."""
         self._opened().of(value)
         return "changing"
+
+    def members(self, value: Any) -> None:
+        """Reach the code in containers that a class or function has as attributes: registries."""
+        attributes = getattr(value, "__dict__", {}) if isinstance(value, (type, types.FunctionType)) else {}
+        for held in [held for held in attributes.values() if type(held) in _CONTAINERS and held]:
+            self.changing(held)
 
     def _partial(self, value: functools.partial[Any]) -> Any:
         return {"partial": self.of(value.func), "args": self.of(value.args), "keywords": self.of(value.keywords)}
@@ -175,7 +181,7 @@ class Description:
             return self.of(function)
         label = self._reach.class_(cls)
         if label is not None:
-            return {"instance": label, "state": self.of(_state(value)) if self._closed else None}
+            return {"instance": label, "state": self.of(_state(value)) if self._closed else self.changing(_state(value))}
         if function is not None:
             return {"wrapped": self.of(function), "by": type_name(cls)}
         if cls.__module__ == "logging":
@@ -186,7 +192,7 @@ class Description:
             base: Any = next(kind for kind in (str, int, float, bytes) if isinstance(value, kind))
             return {"kind": type_name(cls), "value": encode(base(value))}
         if _is_importable(value):
-            return {"object": f"{value.__module__}:{value.__qualname__}"}
+            return {"object": f"{module_name(value.__module__)}:{value.__qualname__}"}
         return self._encoded(value, cls) if self._closed else {"type": type_name(cls)}
 
     def _encoded(self, value: Any, cls: type) -> Any:

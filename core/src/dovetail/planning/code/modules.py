@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from dovetail import digest
 from dovetail.planning.code.references import Import
 from dovetail.planning.code.source import SourceFile, source_file
 from dovetail.values.encoding import module_name
 from dovetail.values.project import Project
 
 Namespace = dict[str, Any]
+_SITES = ("site-packages", "dist-packages")
+_LIBRARY = os.path.realpath(os.path.dirname(os.__file__)) + os.sep
+_OWN = os.path.realpath(os.path.dirname(digest.__file__)) + os.sep
 
 
 class Module:
@@ -117,7 +122,11 @@ class Modules:
         return names
 
     def owns(self, file: object) -> bool:
-        return isinstance(file, str) and self._project.owns(os.path.abspath(file))
+        """Whether source is the project's, or lies about where no installed distribution's version accounts for it."""
+        if not isinstance(file, str):
+            return False
+        path = os.path.abspath(file)
+        return self._project.owns(path) or not _is_installed(path)
 
     def _imported_by(self, module: Module) -> Iterator[Module]:
         for imported in module.source.top.imports if module.source else ():
@@ -170,14 +179,26 @@ class Modules:
         known = self._executed.get(id(namespace))
         if known is None:
             file = namespace.get("__file__")
-            known = Module(name, os.path.abspath(file) if isinstance(file, str) else None, (), namespace)
-            self._executed[id(namespace)] = known
+            path = os.path.abspath(file) if isinstance(file, str) else None
+            known = self._executed[id(namespace)] = Module(name, path, (), namespace)
+            if path and not name.replace(".", "").isidentifier() or name == "__main__" and namespace is not _main():
+                known.label = os.path.splitext(os.path.basename(path or "executed"))[0]
         return known
 
 
 def _label(name: str) -> str:
     label = module_name(name) or "executed"
     return "interactive" if label == "__main__" else label  # a session without a file
+
+
+def _main() -> Namespace | None:
+    return namespace_of(sys.modules.get("__main__"))
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_installed(path: str) -> bool:
+    real = os.path.realpath(path)
+    return real.startswith(_OWN) or any(f"{os.sep}{part}{os.sep}" in real for part in _SITES) or real.startswith(_LIBRARY)
 
 
 def is_dovetail(name: str) -> bool:

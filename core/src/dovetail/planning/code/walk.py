@@ -29,14 +29,14 @@ class Walk(NameWalk):
         said = description.of(function)
         simple = isinstance(said, dict) and said.keys() == {"function"}
         self.tally.part("entry", said["function"] if simple else self.tally.session.digest(said))
-        if description.refused is not None:
-            self._refuse(getattr(function, "__qualname__", type(function).__name__), "", description.refused)
         self.drain()
+        if description.refused is not None and not self.tally.problems:
+            self._refuse(getattr(function, "__qualname__", type(function).__name__), "", description.refused)
 
     def function(self, function: types.FunctionType, closed: bool) -> tuple[str, frozenset[str]] | None:
         place = self._place(function)
         if place is None:
-            self.tally.package(function.__module__)
+            self.tally.package(function.__globals__.get("__name__"))
             return None
         self.tally.root(place.module)
         self.push(("function", id(function)), self._function, function, place, closed)
@@ -57,6 +57,7 @@ class Walk(NameWalk):
         return place is not None and place.top is not None
 
     def compare(self, module: Module, name: str, binding: Binding, value: Any) -> None:
+        Description(self, closed=False).members(value)
         function = _unwrapped(value)
         if binding.assignments or binding.changes or binding.imports or not isinstance(function, types.FunctionType):
             return
