@@ -276,3 +276,45 @@ def test_environment_variables_do_not_leak_between_two_runs_of_one_program(make_
         thread.join()
     assert runs["setting"].steps["set_it"].output.load() == "red"
     assert runs["looking"].steps["look"].output.load() == "none"
+
+
+def test_what_dovetail_itself_opens_for_one_step_is_no_reading_of_another_that_runs(make_module, programs) -> None:
+    programs.write("data.csv", "1,2\n")
+    flow = make_module("""
+        import threading
+        from pathlib import Path
+        from dovetail import pipeline, step
+
+        begun, over = threading.Event(), threading.Event()
+
+        @step(enable_cache=False)
+        def long() -> int:
+            begun.set()
+            assert over.wait(10)
+            return 1
+
+        @step(enable_cache=False)
+        def first() -> int:
+            assert begun.wait(10)
+            return 1
+
+        @step
+        def reads(before: int, path: Path) -> str:
+            return path.read_text()
+
+        @step(enable_cache=False)
+        def last(given: str) -> int:
+            over.set()
+            return 1
+
+        @pipeline
+        def both():
+            long()
+            last(reads(first(), Path("data.csv")))
+    """)
+    for _ in range(2):  # the second time `reads` is looked up in the cache while `long` runs
+        flow.begun.clear()
+        flow.over.clear()
+        run = flow.both()
+        assert "readings" not in run.steps["long"].outcome
+    assert run.steps["reads"].status == "cached"

@@ -61,7 +61,7 @@ def test_equal_frames_give_equal_bytes_however_they_lie_in_memory(shelf: Any, na
         assert shelf.content(frame) == shelf.content(pieces) == shelf.content(cut) == shelf.content(shelf.round_trip(frame))
 
 
-@pytest.mark.skipif(not CERTAIN, reason="since polars 1.1")
+@pytest.mark.skipif(not CERTAIN, reason="polars writes text as it lies")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.booleans(), st.text(), st.integers(-9, 9), st.booleans(), st.binary()), min_size=1))
 def test_what_lies_under_a_missing_value_leaves_no_trace(shelf: Any, rows: list[Any]) -> None:

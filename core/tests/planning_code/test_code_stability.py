@@ -294,7 +294,7 @@ def test_an_unchanged_file_is_parsed_once_for_all_sessions(projects: Any) -> Non
     def tree() -> object:
         reader = CodeReader(project)
         reader.identify(function)
-        module = reader._session.modules.find("flow")
+        module = reader._sessions[None].modules.find("flow")
         assert module is not None and module.source is not None
         return module.source.tree
 

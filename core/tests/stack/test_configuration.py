@@ -14,7 +14,8 @@ from dovetail.components import Secret
 from dovetail.components.component import Component
 from dovetail.errors import ConfigurationError, PluginBroken
 from dovetail.registry import Registry
-from dovetail.stack.configuration import constructor_arguments, field_types, required_fields, secret_fields
+from dovetail.stack.configuration import constructor_arguments
+from dovetail.stack.fields import field_types, required_fields, secret_fields
 from dovetail.stack.validation import schema, validate
 
 ROOT = Path("/somewhere")

@@ -61,14 +61,14 @@ class FlavorCommand(click.Command):
 
 
 def field_options(cls: type[Component]) -> list[click.Option]:
-    from dovetail.stack.configuration import field_types, fields_of
+    from dovetail.stack.fields import field_types, fields_of
 
     return [_option(field, field_types(cls)[field.name]) for field in fields_of(cls)]
 
 
 def _option(field: dataclasses.Field[Any], hint: Any) -> click.Option:
     from dovetail.components.component import Secret
-    from dovetail.stack.configuration import mentions, required
+    from dovetail.stack.fields import mentions, required
 
     name = field.name.replace("_", "-")
     help_text = str(field.metadata.get("help", ""))
@@ -90,7 +90,7 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> click.Option:
 
 def changes_of(cls: type[Component], options: Mapping[str, Any]) -> dict[str, Any]:
     """What the options say about the fields; texts are checked against the fields' types later."""
-    from dovetail.stack.configuration import field_types
+    from dovetail.stack.fields import field_types
 
     hints = field_types(cls)
     said = {option.removeprefix(_PREFIX): value for option, value in options.items() if value not in (None, ())}
@@ -99,7 +99,7 @@ def changes_of(cls: type[Component], options: Mapping[str, Any]) -> dict[str, An
 
 def _read(name: str, hint: Any, value: Any) -> Any:
     from dovetail.components.component import Secret
-    from dovetail.stack.configuration import mentions
+    from dovetail.stack.fields import mentions
 
     kind = _kind_of(hint)
     if kind == "mapping":
@@ -170,7 +170,8 @@ def _value_of(option: str, args: Sequence[str]) -> str | None:
 
 def _spelled(args: Sequence[str], cls: type[Component] | None) -> list[str]:
     """`--durable=true` as `--durable`, and `--durable=no` as `--no-durable`."""
-    from dovetail.stack.configuration import WORDS, field_types
+    from dovetail.stack.configuration import WORDS
+    from dovetail.stack.fields import field_types
 
     flags = {f"--{name.replace('_', '-')}" for name, hint in field_types(cls).items() if _is_flag(hint)} if cls else set()
     spelled = []

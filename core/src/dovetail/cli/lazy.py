@@ -36,7 +36,7 @@ class LazyGroup(click.Group):
         self.sections = tuple(sections)
         self._table = {command.name: command for section in sections for command in section.commands}
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002, as click calls it
+    def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for name, command in self._table.items() if not command.hidden]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -52,7 +52,7 @@ class LazyGroup(click.Group):
         hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else "Run `dovetail --help` for a list."
         raise click.UsageError(f"There is no command '{name}'. {hint}", ctx)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002, as click calls it
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(len(name) for name in self._table)
         for section in self.sections:
             with formatter.section(section.title):

@@ -5,25 +5,40 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from dovetail.errors import DovetailError, RunCancelled, StepFailed
 from dovetail.execution.attempt import Attempt, commit, describe_error, retries, settle
+from dovetail.execution.pool import WorkerPool
+from dovetail.execution.work import RunInfo
+from dovetail.graph.definition import StepDefinition
+from dovetail.ledger.runs import RunRecords
 from dovetail.planning.preflight import needs_process
-from dovetail.planning.workspace import run_address
+from dovetail.planning.workspace import Workspace, run_address
 from dovetail.values.plan import PlanStep, Status
 from dovetail.values.settings import Resources
 from dovetail.worker import worker_command
 
-if TYPE_CHECKING:
-    from dovetail.execution.driver import Driver
+
+class Behind(Protocol):
+    """What a task needs of the run that it belongs to."""
+
+    workspace: Workspace
+    info: RunInfo
+    records: RunRecords
+    pool: WorkerPool
+
+    def definition(self, step: PlanStep) -> StepDefinition: ...
+    def cancelled(self) -> bool: ...
+    def process_wide_state(self, step: PlanStep) -> bool: ...
+    def tell(self, event: str, step: PlanStep, **facts: Any) -> None: ...
 
 
 @dataclass
 class StepTask:
     """`alone`: nothing else runs or could start while it does. After it ran, `outcome` is set, and `error` if it raised."""
 
-    driver: Driver
+    driver: Behind
     step: PlanStep
     inputs: Mapping[str, Any]
     key: str | None
@@ -50,7 +65,7 @@ class StepTask:
 
     @property
     def address(self) -> str:
-        return run_address(self.driver.workspace, self.driver.plan.run_id)
+        return run_address(self.driver.workspace, self.driver.info.run_id)
 
     @property
     def command(self) -> Sequence[str]:

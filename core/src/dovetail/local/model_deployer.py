@@ -221,7 +221,7 @@ class LocalModelDeployer(ModelDeployer):
 
 def _url(host: str, port: int) -> str:
     """Addresses that mean 'all of this machine' are reached by its loopback one."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # it is not bound to here
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

@@ -243,7 +243,7 @@ def _class_of(annotation: Any) -> type | None:
     if origin is typing.Annotated:
         return _class_of(annotation.__origin__)
     arguments = [each for each in typing.get_args(annotation) if each is not type(None)]
-    if origin is not None and not isinstance(origin, type) or isinstance(origin, type) and origin.__name__ in ("Union", "UnionType"):
+    if (origin is not None and not isinstance(origin, type)) or (isinstance(origin, type) and origin.__name__ in ("Union", "UnionType")):
         return _class_of(arguments[0]) if len(arguments) == 1 and origin is not typing.Literal else None
     found = origin or annotation
     return found if isinstance(found, type) and found is not object else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import inspect
 import os
 from collections.abc import Mapping
@@ -77,11 +78,13 @@ def _write(pl: Any, frame: Any, path: str) -> None:
 
 
 def _scan(pl: Any, path: str) -> Any:
-    whole = {"glob": False} if "glob" in inspect.signature(pl.scan_ipc).parameters else {}
-    return pl.scan_ipc(path, **whole)
+    if "glob" in inspect.signature(pl.scan_ipc).parameters:
+        return pl.scan_ipc(path, glob=False)
+    return pl.scan_ipc(glob.escape(path))
 
 
 def _read(pl: Any, path: str) -> Any:
-    if "memory_map" in inspect.signature(pl.read_ipc).parameters:  # before polars 2; mapped files are not checked there
-        return pl.read_ipc(path, memory_map=False)
-    return _scan(pl, path).collect()
+    if "memory_map" not in inspect.signature(pl.read_ipc).parameters:
+        return _scan(pl, path).collect()
+    with open(path, "rb") as file:  # before polars 2; mapped files are not checked there
+        return pl.read_ipc(file, memory_map=False)

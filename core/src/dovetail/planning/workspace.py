@@ -11,7 +11,7 @@ from dovetail.ledger import layout
 from dovetail.ledger.ledger import Ledger
 from dovetail.materializers.finder import Materializers
 from dovetail.registry import Registry
-from dovetail.stack.active import resolve_stack
+from dovetail.stack.resolving import resolve_stack
 from dovetail.stack.stack import Stack
 from dovetail.values.imports import RecordedTypes
 from dovetail.values.project import Project, find_project

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dovetail.stack.active import Choice, choose_stack, resolve_stack
+from dovetail.stack.active import Choice, choose_stack
 from dovetail.stack.references import redact
+from dovetail.stack.resolving import resolve_stack
 from dovetail.stack.stack import ComponentSpec, Stack
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dovetail.errors import ConfigurationError, NameRefused, near
-from dovetail.stack.configuration import IGNORED
+from dovetail.stack.fields import IGNORED
 from dovetail.stack.stack import ComponentSpec
 from dovetail.values.encoding import Json
 from dovetail.values.names import check_name

@@ -14,7 +14,8 @@ from dovetail.components.component import Component, Secret
 from dovetail.components.secret_store import SecretStore
 from dovetail.errors import ConfigurationError, DovetailError
 from dovetail.registry import Registry
-from dovetail.stack.configuration import constructor_arguments, field_types, mentions, secret_fields
+from dovetail.stack.configuration import constructor_arguments
+from dovetail.stack.fields import field_types, mentions, secret_fields
 from dovetail.stack.references import HIDDEN, References, has_reference, redact
 from dovetail.values.encoding import Json
 from dovetail.values.project import Project

@@ -12,7 +12,7 @@ from typing import Any
 
 from dovetail.components.component import Component, Secret
 from dovetail.errors import ConfigurationError
-from dovetail.stack.configuration import IGNORED, field_types, fields_of, key_problems, mentions, required_fields
+from dovetail.stack.fields import IGNORED, field_types, fields_of, key_problems, mentions, required_fields
 from dovetail.stack.references import has_reference
 from dovetail.values.encoding import Json
 

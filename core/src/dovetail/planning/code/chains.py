@@ -7,12 +7,13 @@ from typing import TypeAlias
 
 Chain: TypeAlias = "tuple[str, ...]"
 
-MUTATORS = frozenset(
-    "append appendleft extend extendleft insert remove pop popleft popitem clear sort reverse rotate add discard update setdefault "
-    "difference_update intersection_update symmetric_difference_update subtract move_to_end __setitem__ __delitem__".split()
-)
+_OF_LISTS = {"append", "appendleft", "extend", "extendleft", "insert", "remove", "sort", "reverse", "rotate", "popleft"}
+_OF_SETS = {"add", "discard", "difference_update", "intersection_update", "symmetric_difference_update"}
+_OF_MAPPINGS = {"pop", "popitem", "clear", "update", "setdefault", "subtract", "move_to_end", "__setitem__", "__delitem__"}
+_OF_HEAPS = {"heappush", "heappop", "heapify", "heappushpop", "heapreplace"}
+MUTATORS = frozenset(_OF_LISTS | _OF_SETS | _OF_MAPPINGS)
 FUNCTIONS_THAT_MUTATE = frozenset(
-    "setattr delattr setitem delitem heappush heappop heapify heappushpop heapreplace insort insort_left insort_right shuffle".split()
+    _OF_HEAPS | {"setattr", "delattr", "setitem", "delitem", "insort", "insort_left", "insort_right", "shuffle"}
 )
 _INNER = frozenset({"get", "setdefault"})  # methods whose result is a part of the object
 

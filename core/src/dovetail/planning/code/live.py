@@ -237,6 +237,16 @@ def wrapped_by(value: Any) -> Any:
     return None
 
 
+def innermost(value: Any) -> Any:
+    """The function that decorators, methods and steps were made from; what it is none of comes back as it is."""
+    inner = wrapped_by(value)
+    for _ in range(100):  # an object may wrap itself
+        if inner is None:
+            break
+        value, inner = inner, wrapped_by(inner)
+    return value
+
+
 def _state(value: Any) -> dict[str, Any]:
     state = dict(getattr(value, "__dict__", {}))
     for cls in type(value).__mro__:

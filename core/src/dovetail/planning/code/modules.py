@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
@@ -66,10 +67,14 @@ class Module:
 
 
 class Modules:
-    """Finds modules without importing any; remembers what it found for one planning session."""
+    """Finds modules without importing any; remembers what it found for one planning session.
 
-    def __init__(self, project: Project) -> None:
+    `beside`: a folder whose code counts as the project's too, because a step stands there.
+    """
+
+    def __init__(self, project: Project, beside: str | None = None) -> None:
         self._project = project
+        self._beside = beside
         self._found: dict[str, Module | None] = {}
         self._executed: dict[int, Module] = {}
 
@@ -122,11 +127,10 @@ class Modules:
         return names
 
     def owns(self, file: object) -> bool:
-        """Whether source is the project's, or lies about where no installed distribution's version accounts for it."""
         if not isinstance(file, str):
             return False
         path = os.path.abspath(file)
-        return self._project.owns(path) or not _is_installed(path)
+        return self._project.owns(path) or (self._beside is not None and path.startswith(self._beside) and not _is_installed(path))
 
     def _imported_by(self, module: Module) -> Iterator[Module]:
         for imported in module.source.top.imports if module.source else ():
@@ -165,12 +169,10 @@ class Modules:
                 return None
             path = list(package.locations)
         for finder in sys.meta_path:
-            try:
+            with contextlib.suppress(Exception):  # a stranger's import hook: whatever it raises, it found nothing
                 spec = finder.find_spec(name, path, None)
-            except Exception:  # a stranger's import hook; whatever it raises, it found nothing
-                continue
-            if spec is not None:
-                return spec
+                if spec is not None:
+                    return spec
         return None
 
     def _typed_in(self, name: str, namespace: Namespace) -> Module | None:
@@ -181,8 +183,8 @@ class Modules:
             file = namespace.get("__file__")
             path = os.path.abspath(file) if isinstance(file, str) else None
             known = self._executed[id(namespace)] = Module(name, path, (), namespace)
-            if path and not name.replace(".", "").isidentifier() or name == "__main__" and namespace is not _main():
-                known.label = os.path.splitext(os.path.basename(path or "executed"))[0]
+            if path and (name == "__main__" or not name.replace(".", "").isidentifier()) and namespace is not _main():
+                known.label = os.path.splitext(os.path.basename(path))[0]  # run by its path
         return known
 
 
@@ -195,10 +197,23 @@ def _main() -> Namespace | None:
     return namespace_of(sys.modules.get("__main__"))
 
 
+def folder_of_stranger(project: Project, file: object) -> str | None:
+    """Where a file is imported from that is neither the project's nor installed, so that no version accounts for it."""
+    if not isinstance(file, str):
+        return None
+    path = os.path.abspath(file)
+    if project.owns(path) or _is_installed(path):
+        return None
+    folder = os.path.dirname(path)
+    while os.path.isfile(os.path.join(folder, "__init__.py")) and os.path.dirname(folder) != folder:
+        folder = os.path.dirname(folder)
+    return folder.rstrip(os.sep) + os.sep
+
+
 @functools.lru_cache(maxsize=4096)
 def _is_installed(path: str) -> bool:
     real = os.path.realpath(path)
-    return real.startswith(_OWN) or any(f"{os.sep}{part}{os.sep}" in real for part in _SITES) or real.startswith(_LIBRARY)
+    return real.startswith((_OWN, _LIBRARY)) or any(f"{os.sep}{part}{os.sep}" in real for part in _SITES)
 
 
 def is_dovetail(name: str) -> bool:

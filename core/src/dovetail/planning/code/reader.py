@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dovetail import digest
-from dovetail.planning.code.modules import Module
+from dovetail.planning.code.live import innermost
+from dovetail.planning.code.modules import Module, folder_of_stranger, namespace_of
 from dovetail.planning.code.packages import distributions_of
 from dovetail.planning.code.tally import Known, Session
 from dovetail.planning.code.walk import Walk
@@ -38,7 +41,8 @@ class CodeReader:
     """Reads code for one planning session, in which no file is expected to change. It imports and runs nothing."""
 
     def __init__(self, project: Project) -> None:
-        self._session = Session(project)
+        self._project = project
+        self._sessions: dict[str | None, Session] = {None: Session(project)}
         self._identities: dict[int, tuple[Callable[..., Any], CodeIdentity]] = {}
         self._packages: dict[str, Mapping[str, str]] = {}
 
@@ -52,21 +56,32 @@ class CodeReader:
     def imported_with(self, files: Iterable[Path]) -> tuple[Path, ...]:
         """These files of identities and all that Python executes when it imports them: what a copy must hold to run."""
         wanted = {str(file) for file in files}
-        modules = self._session.modules
+        modules = self._sessions[None].modules
         names = modules.loaded_by(module.name for module in modules.known() if module.path in wanted)
         found = [module.path for name in names for module in [modules.find(name)] if module is not None and module.source is not None]
         return tuple(sorted({Path(path) for path in (*wanted, *found) if path}))
 
+    def _session_of(self, function: Any) -> Session:
+        """A step that stands outside the project, and is not installed either, counts as if its folder were the project's."""
+        inner = innermost(function.func if isinstance(function, functools.partial) else function)
+        named = getattr(inner, "__module__", None) or type(inner).__module__
+        namespace = getattr(inner, "__globals__", None) or namespace_of(sys.modules.get(named)) or {}
+        beside = folder_of_stranger(self._project, namespace.get("__file__"))
+        if beside not in self._sessions:
+            self._sessions[beside] = Session(self._project, beside)
+        return self._sessions[beside]
+
     def _identify(self, function: Callable[..., Any]) -> CodeIdentity:
+        session = self._session_of(function)
         known, final = Known(), False
         while not final:
-            walk = Walk(self._session, known)
+            walk = Walk(session, known)
             walk.start(function)
             known, final = walk.tally.known, walk.tally.is_final()
         tally = walk.tally
         parts, reached = tally.parts(), tally.reached.values()
         for module in reached:
-            tally.packages.update(self._packages_of(module))
+            tally.packages.update(self._packages_of(session, module))
         return CodeIdentity(
             digest=digest.of_json(parts),
             parts=parts,
@@ -75,7 +90,7 @@ class CodeReader:
             uncacheable=tally.problems[min(tally.problems)] if tally.problems else None,
         )
 
-    def _packages_of(self, module: Module) -> Mapping[str, str]:
+    def _packages_of(self, session: Session, module: Module) -> Mapping[str, str]:
         if module.source is None:
             return {}
         known = self._packages.get(module.source.path)
@@ -83,7 +98,7 @@ class CodeReader:
             known = self._packages[module.source.path] = {
                 found.name: found.version
                 for name in module.source.imported
-                if self._session.modules.find(name.partition(".")[0]) is None
+                if session.modules.find(name.partition(".")[0]) is None
                 for found in distributions_of(name)
             }
         return known

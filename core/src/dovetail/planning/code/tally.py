@@ -18,11 +18,11 @@ from dovetail.values.project import Project
 class Session:
     """What walks of one planning session share: each answer is found once."""
 
-    def __init__(self, project: Project) -> None:
-        self.modules = Modules(project)
+    def __init__(self, project: Project, beside: str | None = None) -> None:
+        self.modules = Modules(project, beside)
         self.resolver = Resolver(self.modules)
         self.places = Places(self.modules)
-        roots = {str(project.root), os.path.realpath(project.root)}
+        roots = {str(project.root), os.path.realpath(project.root), *([beside.rstrip(os.sep)] if beside else [])}
         self._roots = [json.dumps(root, ensure_ascii=False)[1:-1] for root in sorted(roots, key=len, reverse=True) if len(root) > 1]
         self._loaded: dict[frozenset[str], set[str]] = {}
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dovetail.planning.code.bindings import Binding
-from dovetail.planning.code.bytecode import global_names, is_compiled_from, normal_code
-from dovetail.planning.code.live import Description, closure_of, wrapped_by
+from dovetail.planning.code.bytecode import global_names, normal_code
+from dovetail.planning.code.live import Description, closure_of, innermost
 from dovetail.planning.code.modules import Module
 from dovetail.planning.code.names import NameWalk
 from dovetail.planning.code.normal import short
@@ -52,13 +52,13 @@ class Walk(NameWalk):
         return place.label
 
     def is_decorated(self, function: types.FunctionType) -> bool:
-        inner = _unwrapped(function)
+        inner = innermost(function)
         place = self._place(inner) if inner is not function and isinstance(inner, types.FunctionType) else None
         return place is not None and place.top is not None
 
     def compare(self, module: Module, name: str, binding: Binding, value: Any) -> None:
         Description(self, closed=False).members(value)
-        function = _unwrapped(value)
+        function = innermost(value)
         if binding.assignments or binding.changes or binding.imports or not isinstance(function, types.FunctionType):
             return
         place = self._place(function)
@@ -133,7 +133,7 @@ class Walk(NameWalk):
         if place.top is not None:
             self.push_name(place.module, place.top)
             return
-        functions = [item for item in map(_unwrapped, vars(cls).values()) if isinstance(item, types.FunctionType)]
+        functions = [item for item in map(innermost, vars(cls).values()) if isinstance(item, types.FunctionType)]
         closed_over = frozenset(name for function in functions for name in function.__code__.co_freevars)
         if place.unit is not None:
             self.count(place.module, place.label, [place.unit], closed_over)
@@ -172,13 +172,3 @@ class Walk(NameWalk):
             self.lead(found, (None, (attribute,)), place.label)
         if not names:
             self.push_module(found)
-
-
-def _unwrapped(value: Any) -> Any:
-    """The function that decorators, methods and steps were made from; what it is none of comes back as it is."""
-    inner = wrapped_by(value)
-    for _ in range(100):  # an object may wrap itself
-        if inner is None:
-            break
-        value, inner = inner, wrapped_by(inner)
-    return value
