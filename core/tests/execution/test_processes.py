@@ -332,26 +332,35 @@ def test_hooks_of_a_step_in_a_process_are_called_there(make_module, programs) ->
     assert {int(pid) for _, pid in told} - {os.getpid()} and len({pid for _, pid in told}) == 1
 
 
-def test_a_pipeline_at_module_level_runs_nothing_when_a_worker_imports_the_module(programs) -> None:
-    programs.write("script.py", """
-        from pathlib import Path
-        from dovetail import pipeline, step
+_AT_MODULE_LEVEL = """
+    from dovetail import pipeline, step
 
-        @step(isolated=True)
-        def one() -> int:
-            with open("ran.txt", "a") as file:
-                file.write("x")
-            return 1
+    @step(isolated=True)
+    def one() -> int:
+        with open("ran.txt", "a") as file:
+            file.write("x")
+        return 1
 
-        @pipeline
-        def p():
-            one()
+    @pipeline
+    def p():
+        one()
 
-        run = p()
-        print(run.status.value)
-    """)
-    assert programs.run("script.py").strip().endswith("completed")
+    run = p()
+"""
+
+
+def test_a_pipeline_call_at_module_level_runs_nothing_when_a_worker_imports_the_module(programs) -> None:
+    programs.write("script.py", _AT_MODULE_LEVEL)
+    programs.run("script.py")
     assert (programs.folder / "ran.txt").read_text() == "x"
+
+
+def test_a_module_that_uses_its_run_while_a_worker_imports_it_is_told_the_cure(programs) -> None:
+    programs.write("script.py", _AT_MODULE_LEVEL + "    print(run.status)\n")
+    process = programs.start("script.py")
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "put what uses the run under `if __name__ == '__main__':`" in told
 
 
 def test_steps_of_a_generator_function_are_refused_while_tracing() -> None:

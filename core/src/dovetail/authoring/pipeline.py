@@ -217,8 +217,9 @@ def pipeline(function: Callable[..., Any] | None = None, /, *, name: str | None 
     `on_success()` and `on_failure(error)` are called in the process that drives the run.
     """
     chosen = make_options(options, "@pipeline")
+    _checked_policy(failure_policy)
 
     def decorate(decorated: Callable[..., Any]) -> Pipeline[Any]:
-        return Pipeline(decorated, check_name("pipeline", name or decorated.__name__), chosen, _checked_policy(failure_policy))
+        return Pipeline(decorated, check_name("pipeline", name or decorated.__name__), chosen, failure_policy)
 
     return decorate(function) if function is not None else decorate

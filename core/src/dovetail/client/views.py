@@ -85,8 +85,9 @@ class Artifact:
     @property
     def uri(self) -> str:
         """The payload's folder: a path where the store is local, else its place in the store."""
-        local = self.query.ledger.store.local_folder(f"artifacts/{self.digest}/data")
-        return str(local) if local is not None else f"{self.query.ledger.store.flavor}:///artifacts/{self.digest}/data"
+        payload = self.query.ledger.artifacts.payload(self.digest)
+        local = self.query.ledger.store.local_folder(payload)
+        return str(local) if local is not None else f"{self.query.ledger.store.flavor}:///{payload}"
 
     @property
     def path(self) -> Path:

@@ -8,6 +8,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -36,7 +37,7 @@ _ATOMS = (str, int, float, bool, type(None))
 
 @dataclass(frozen=True)
 class Attempt:
-    """What it takes to run a step once. `inputs` are resolved; `number` counts from 1."""
+    """What it takes to run a step once. `inputs` are resolved; `number` counts from 1; `captured` keeps what is printed."""
 
     workspace: Workspace
     run: RunInfo
@@ -45,6 +46,7 @@ class Attempt:
     inputs: Mapping[str, Any]
     key: str | None
     number: int = 1
+    captured: Callable[[StepScope], AbstractContextManager[Any]] = lambda _: capturing()
 
 
 class AttemptFailed(Exception):  # it ends an attempt; whether that is an error is decided by retries
@@ -65,7 +67,7 @@ def perform(attempt: Attempt) -> dict[str, Any]:
     scope = _scope(attempt)
     watching.watch()
     try:
-        with variables_set(step.environment.env), capturing():
+        with variables_set(step.environment.env), attempt.captured(scope):
             outputs = _execute(attempt, scope)
         outcome = _outcome(attempt, scope, started, Status.COMPLETED, outputs)
     except BaseException as error:

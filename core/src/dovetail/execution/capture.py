@@ -13,7 +13,6 @@ _lock = threading.Lock()
 _users = 0
 _before: tuple[TextIO, TextIO] | None = None
 _handler: logging.Handler | None = None
-_suspended = False
 
 
 class Tee:
@@ -50,18 +49,6 @@ class _Records(logging.Handler):
             print(self.format(record), file=getattr(sys.stderr, "_stream", sys.__stderr__))
 
 
-class suspended:  # noqa: N801  # reads as a sentence: with suspended()
-    """No copies are taken here: a worker process takes them where its descriptors are."""
-
-    def __enter__(self) -> None:
-        global _suspended  # noqa: PLW0603  # the process has one stdout
-        _suspended = True
-
-    def __exit__(self, *_: object) -> None:
-        global _suspended  # noqa: PLW0603  # the process has one stdout
-        _suspended = False
-
-
 class capturing:  # noqa: N801  # reads as a sentence: with capturing()
     """Copies of what is printed and logged go to the running steps until the last such block ends."""
 
@@ -69,7 +56,7 @@ class capturing:  # noqa: N801  # reads as a sentence: with capturing()
         global _users, _before, _handler  # noqa: PLW0603  # the process has one stdout
         with _lock:
             _users += 1
-            if _users == 1 and not _suspended:
+            if _users == 1:
                 _before = (sys.stdout, sys.stderr)
                 sys.stdout, sys.stderr = Tee(sys.stdout), Tee(sys.stderr)
                 _handler = _Records()

@@ -41,6 +41,7 @@ class StepScope:
     log: list[str] = field(default_factory=list)
     chunks: int = 0
     thread: int = 0
+    others: frozenset[threading.Thread] = frozenset()
     _tracker: ExperimentTracker | None = None
     _tracker_made: bool = False
 
@@ -92,9 +93,9 @@ class StepScope:
 
 
 def current() -> StepScope | None:
-    """The scope of the calling code; in a thread that a step started, that step's, if it is the only one running."""
+    """The scope of the calling code; in a thread that began after a step did, that step's, if it is the only one running."""
     scope = _current.get()
-    if scope is None and len(_active) == 1 and _active[0].thread != threading.get_ident():
+    if scope is None and len(_active) == 1 and threading.current_thread() not in _active[0].others:
         return _active[0]
     return scope if scope != "none" else None
 
@@ -114,6 +115,7 @@ class entered:  # noqa: N801  # reads as a sentence: with entered(scope)
 
     def __enter__(self) -> None:
         self._scope.thread = threading.get_ident()
+        self._scope.others = frozenset(threading.enumerate())
         self._token = _current.set(self._scope)
         _active.append(self._scope)
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dovetail.errors import DovetailError
-from dovetail.execution import capture
 from dovetail.execution.attempt import Attempt, flush_all, settle
+from dovetail.execution.descriptors import descriptors_kept
 from dovetail.execution.importing import definition_of, use_package
 from dovetail.execution.pulse import Pulse
-from dovetail.execution.scope import running
 from dovetail.execution.work import RunInfo
 from dovetail.planning.workspace import Workspace, open_workspace
 from dovetail.values.plan import PlanStep, Status
@@ -48,9 +46,9 @@ class Worker:
         info = RunInfo.from_json(part["run"])
         workspace = self._for(info)
         step = PlanStep.from_json(part["step"])
-        attempt = Attempt(workspace, info, step, definition_of(step), part["inputs"], part.get("key"), number)
+        attempt = Attempt(workspace, info, step, definition_of(step), part["inputs"], part.get("key"), number, descriptors_kept)
         records = workspace.ledger.run(run_id)
-        with Pulse(records, process_identity(), flush=lambda: flush_all(run_id), on_cancel=lambda: None, beats=False), _descriptors(run_id):
+        with Pulse(records, process_identity(), flush=lambda: flush_all(run_id), on_cancel=lambda: None, beats=False):
             outcome, error = settle(attempt)
         if outcome is None:
             return {"retry": True, "error": str(error)}
@@ -79,7 +77,7 @@ def run_step(address: str, invocation: str, number: int) -> ExitCode:
 def serve(answers: int) -> None:
     """Run the steps that standard input names, a JSON object a line, until it ends; one line of JSON answers each."""
     worker: Worker | None = None
-    for line in sys.stdin.buffer:
+    for line in _tasks(answers):
         task = json.loads(line)
         try:
             if worker is None or worker.address != task["address"]:
@@ -90,42 +88,19 @@ def serve(answers: int) -> None:
         os.write(answers, json.dumps(answer).encode() + b"\n")
 
 
+def _tasks(answers: int) -> Iterable[bytes]:
+    """The lines of standard input, which is kept from steps and from what they start, as the answers are."""
+    os.set_inheritable(answers, False)
+    tasks = os.fdopen(os.dup(0), "rb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # so that the log of a step that goes on can be followed
+    return tasks
+
+
 def _successor(worker: Worker | None, address: str) -> Worker:
     made = Worker.at(address)
     made.used = worker.used if worker is not None else None
     return made
-
-
-@contextmanager
-def _descriptors(run_id: str) -> Iterator[None]:
-    """Everything that is written to descriptors 1 and 2, by any library, reaches the step's log as well as the screen."""
-    pipes: list[tuple[int, int, threading.Thread]] = []
-    sys.stdout.flush()
-    sys.stderr.flush()
-    for descriptor in (1, 2):
-        kept = os.dup(descriptor)
-        read, write = os.pipe()
-        os.dup2(write, descriptor)
-        os.close(write)
-        thread = threading.Thread(target=_forward, args=(read, kept, run_id), daemon=True)
-        thread.start()
-        pipes.append((descriptor, kept, thread))
-    try:
-        with capture.suspended():
-            yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for descriptor, kept, thread in pipes:
-            os.dup2(kept, descriptor)
-            thread.join(timeout=5)
-            os.close(kept)
-
-
-def _forward(read: int, kept: int, run_id: str) -> None:
-    while data := os.read(read, 65536):
-        os.write(kept, data)
-        for scope in running(run_id):
-            scope.log.append(data.decode("utf-8", "replace"))
-    os.close(read)
-

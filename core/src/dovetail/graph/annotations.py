@@ -144,7 +144,7 @@ def compatible(given: Any, wanted: Any) -> bool:
     if typing.get_origin(given) in _UNIONS:
         return any(compatible(member, wanted) for member in typing.get_args(given))
     left, right = typing.get_origin(given) or given, typing.get_origin(wanted) or wanted
-    if not isinstance(left, type) or not isinstance(right, type) or object in (left, right):
+    if not isinstance(left, type) or not isinstance(right, type) or {left, right} & {object, Any}:
         return True
     if (left, right) in ((int, float), (int, complex), (float, complex)):
         return True

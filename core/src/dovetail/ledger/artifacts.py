@@ -6,7 +6,6 @@ import os
 import shutil
 import stat
 import tempfile
-import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +13,8 @@ from typing import Any
 
 from dovetail import digest
 from dovetail.errors import Corrupt, MaterializerError, StoreError
-from dovetail.ledger import layout
-from dovetail.ledger.records import Records, dump, parse
+from dovetail.ledger import generations, layout
+from dovetail.ledger.records import Records, dump
 from dovetail.materializers.finder import Materializers
 from dovetail.materializers.interface import BaseMaterializer
 from dovetail.values.artifacts import ArtifactConfig, Manifest
@@ -108,12 +107,16 @@ class Artifacts:
     def folder(self, digest_: str) -> Path:
         """A local, verified, read-only folder with the payload: the store's own, or a copy in the user's cache folder."""
         manifest = self.get(digest_)
-        prefix = f"{self._place(digest_)}/data"
+        prefix = self.payload(digest_)
         local = self._store.local_folder(prefix)
         if local is None:
             local = self._download(digest_, prefix, manifest)
         self._verify(digest_, local, manifest)
         return local
+
+    def payload(self, digest_: str) -> str:
+        """The folder in the store that holds the payload, were it there."""
+        return f"{self._place(digest_)}/data"
 
     def verify(self, digest_: str) -> None:
         """Read all of the payload. Raises Corrupt naming the file whose bytes are not what was written."""
@@ -130,10 +133,10 @@ class Artifacts:
         return self._store.read(f"{self._place(digest_)}/visualizations/{name}")
 
     def note_use(self, digest_: str) -> None:
-        path = f"{layout.artifact(digest_)}/used/{layout.today()}"
-        if path not in self._places:
-            self._store.create(path, b"")
-            self._places[path] = ""
+        mark = generations.used_mark(layout.artifact(digest_))
+        if mark not in self._places:
+            generations.note_use(self._store, layout.artifact(digest_))
+            self._places[mark] = ""
 
     def _pictures(self, value: Any, staging: str, materializer: type[BaseMaterializer] | None) -> dict[str, str]:
         if not self.materializers.draws(materializer or self.materializers.find(value.__class__)):
@@ -177,23 +180,17 @@ class Artifacts:
     def _place(self, digest_: str, *, for_writing: bool = False) -> str:
         """The folder of the artifact's live generation: its own, or `g<n>` below it where earlier ones were condemned."""
         if digest_ not in self._places:
-            condemned = self._condemned_generations(digest_) if for_writing or self._has_generations(digest_) else 0
-            self._places[digest_] = layout.artifact(digest_) + (f"/g{condemned}" if condemned else "")
+            folder = layout.artifact(digest_)
+            generation = (
+                generations.for_writing(self._store, folder) if for_writing else generations.for_reading(self._store, folder, _MANIFEST)
+            )
+            self._places[digest_] = generations.place(folder, generation)
         return self._places[digest_]
-
-    def _has_generations(self, digest_: str) -> bool:
-        return self._store.stat(f"{layout.artifact(digest_)}/condemned/0") is not None
 
     def _condemned(self, digest_: str) -> bool:
         generation = self._place(digest_).rpartition("/g")[2]
         number = int(generation) if generation.isdecimal() else 0
-        return self._store.stat(f"{layout.artifact(digest_)}/condemned/{number}") is not None
-
-    def _condemned_generations(self, digest_: str) -> int:
-        number = 0
-        while self._store.stat(f"{layout.artifact(digest_)}/condemned/{number}") is not None:
-            number += 1
-        return number
+        return self._store.stat(generations.condemned_mark(layout.artifact(digest_), number)) is not None
 
     def _download(self, digest_: str, prefix: str, manifest: Manifest) -> Path:
         target = cache_folder() / "payload" / digest_
@@ -252,10 +249,6 @@ def seal(folder: str) -> dict[str, tuple[int, str]]:
     return files
 
 
-def read_manifest(path: str, data: bytes) -> Manifest:
-    return Manifest.from_json(parse(path, data))
-
-
 def _stamp(folder: Path, manifest: Manifest) -> tuple[Any, ...]:
     stamps = []
     for path in manifest.files:
@@ -271,9 +264,3 @@ def _touch(path: str) -> None:
 def _write(path: str, data: bytes) -> None:
     with open(path, "wb", buffering=0) as file:
         file.write(data)
-
-
-def days_since(day: str) -> float:
-    """Days from a `yyyy-mm-dd` until now."""
-    then = time.mktime(time.strptime(day, "%Y-%m-%d"))
-    return (time.time() - then) / 86_400

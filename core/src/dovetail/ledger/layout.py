@@ -58,7 +58,7 @@ def artifact(digest: str) -> str:
 
 
 def code(digest: str) -> str:
-    return f"code/{digest}/package.zip"
+    return f"code/{digest}"
 
 
 def artifact_name(name: str) -> str:

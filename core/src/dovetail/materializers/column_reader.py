@@ -76,6 +76,8 @@ class ColumnReader:
 
     def text(self, spec: Any) -> Any:
         column = self.column(spec)
+        if not self._pa.types.is_large_string(column.type):
+            raise MaterializerError(f"{self._folder} holds {column.type} where text belongs. Run `dovetail store verify`.")
         out = self._np.array(column.to_numpy(), dtype=object)
         if spec["missing"] == "nan" and column.null_count:
             out[column.is_null().to_numpy()] = self._np.nan

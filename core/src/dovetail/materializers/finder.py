@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import os
+import types
 import typing
 import warnings
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,7 @@ from dovetail.errors import MaterializerError
 from dovetail.materializers import json_file
 from dovetail.materializers.interface import BaseMaterializer, MaterializerSpec
 from dovetail.materializers.objects import kind_of
+from dovetail.materializers.refusals import refusal
 from dovetail.values.encoding import Json, type_name
 from dovetail.values.imports import RecordedTypes, load_object
 
@@ -36,12 +38,12 @@ class _Registered:
 _registered = _Registered()
 
 
-def register_materializer(materializer: type[BaseMaterializer], *types: type) -> type[BaseMaterializer]:
-    """Use `materializer` for `types` (default: its ASSOCIATED_TYPES) everywhere in this process; before plugins and built-ins.
+def register_materializer(materializer: type[BaseMaterializer], *classes: type) -> type[BaseMaterializer]:
+    """Use `materializer` for `classes` (default: its ASSOCIATED_TYPES) everywhere in this process; before plugins and built-ins.
 
     Call it in a module that the steps import, so that a worker registers it too. Returns the class, so it works as a decorator.
     """
-    for cls in types or materializer.ASSOCIATED_TYPES:
+    for cls in classes or materializer.ASSOCIATED_TYPES:
         _registered.add(cls if isinstance(cls, str) else full_name(cls), materializer)
     return materializer
 
@@ -105,6 +107,11 @@ class Materializers:
             return None
         target = self._match(cls)
         return type_name(target) if isinstance(target, type) else target
+
+    def refused(self, annotation: Any) -> str | None:
+        """Why values of an annotated class cannot be artifacts, with the cure; None where nothing speaks against it."""
+        cls = _class_of(annotation)
+        return None if cls is None or self._match(cls) is not None else refusal(cls)
 
     def _refresh(self) -> None:
         if _registered.changes != self._seen:
@@ -242,10 +249,10 @@ def _class_of(annotation: Any) -> type | None:
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
         return _class_of(annotation.__origin__)
-    arguments = [each for each in typing.get_args(annotation) if each is not type(None)]
-    if (origin is not None and not isinstance(origin, type)) or (isinstance(origin, type) and origin.__name__ in ("Union", "UnionType")):
-        return _class_of(arguments[0]) if len(arguments) == 1 and origin is not typing.Literal else None
-    found = origin or annotation
+    if origin is typing.Union or origin is types.UnionType:
+        members = [each for each in typing.get_args(annotation) if each is not type(None)]
+        return _class_of(members[0]) if len(members) == 1 else None
+    found = annotation if origin is None else origin
     return found if isinstance(found, type) and found is not object else None
 
 

@@ -67,6 +67,6 @@ def _scalar_type(np: Any, name: Any) -> Any:
     """The public numpy scalar type of this name; numpy 1 calls `bool_` what numpy 2 calls `bool`."""
     for spelled in (name, f"{name}_", str(name).rstrip("_")):
         found = getattr(np, str(spelled), None)
-        if isinstance(found, type) and issubclass(found, np.generic):
+        if isinstance(found, type) and issubclass(found, np.generic) and found is not np.object_:
             return found
     return None

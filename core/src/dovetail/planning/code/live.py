@@ -94,14 +94,14 @@ class Description:
         return {cls.__name__: pairs, "factory": factory.__name__ if named else self.of(factory)}
 
     def _object(self, value: Any, cls: type) -> Any:
-        if isinstance(value, enum.Enum):
+        if issubclass(cls, enum.Enum):
             self._reach.class_(cls)
             return encode(value)
         if _is_frozen(cls):
             return {"frozen": self._class_name(cls), "fields": [[name, self.of(getattr(value, name, None))] for name in _field_names(cls)]}
         self.plain = False
         for kind, describe in _KINDS:
-            if isinstance(value, kind):
+            if issubclass(cls, kind):
                 return describe(self, value)
         return self._instance(value, cls)
 
@@ -128,7 +128,7 @@ class Description:
         return said
 
     def cell(self, content: Any, changed: bool) -> Any:
-        if isinstance(content, types.ModuleType):
+        if is_a(content, types.ModuleType):
             return self._module(content, whole=False)
         return self.changing(content) if changed else self.of(content)
 
@@ -136,13 +136,13 @@ class Description:
         """Counts by its package; project functions that it was given, as a decorator is, count too."""
         opened = self._opened()
         contents = (*closure_of(value).values(), value.__dict__.get("__wrapped__"))
-        given = [opened.of(item) for item in contents if isinstance(item, _CALLABLES)]
+        given = [opened.of(item) for item in contents if is_a(item, _CALLABLES)]
         return {"foreign": f"{value.__globals__.get('__name__')}:{value.__code__.co_name}", "given": given}
 
     def defaults(self, value: types.FunctionType) -> list[Any]:
         """Of values that cannot change: what can is the function's memory."""
         given = [*enumerate(value.__defaults__ or ()), *sorted((value.__kwdefaults__ or {}).items())]
-        return [[name, self.changing(item) if isinstance(item, _CHANGEABLE) else self.of(item)] for name, item in given]
+        return [[name, self.changing(item) if is_a(item, _CHANGEABLE) else self.of(item)] for name, item in given]
 
     def changing(self, value: Any) -> Any:
         """A value that the code itself changes: its content is no input, but code that it holds is reached."""
@@ -151,7 +151,7 @@ class Description:
 
     def members(self, value: Any) -> None:
         """Reach the code in containers that a class or function has as attributes: registries."""
-        attributes = getattr(value, "__dict__", {}) if isinstance(value, (type, types.FunctionType)) else {}
+        attributes = getattr(value, "__dict__", {}) if is_a(value, (type, types.FunctionType)) else {}
         for held in [held for held in attributes.values() if type(held) in _CONTAINERS and held]:
             self.changing(held)
 
@@ -163,7 +163,7 @@ class Description:
 
     def _builtin(self, value: Any) -> Any:
         owner = getattr(value, "__self__", None)
-        bound = owner is not None and not isinstance(owner, (types.ModuleType, type))
+        bound = owner is not None and not is_a(owner, (types.ModuleType, type))
         name = f"{getattr(value, '__module__', None) or ''}:{value.__qualname__}"
         return {"builtin": name, "self": self.of(owner) if bound else None}
 
@@ -188,8 +188,8 @@ class Description:
             return {"logger": getattr(value, "name", None)}
         if cls.__module__ == "typing":
             return {**self._alias(value), "name": getattr(value, "__name__", None)}
-        if isinstance(value, (str, int, float, bytes)):
-            base: Any = next(kind for kind in (str, int, float, bytes) if isinstance(value, kind))
+        if issubclass(cls, (str, int, float, bytes)):
+            base: Any = next(kind for kind in (str, int, float, bytes) if issubclass(cls, kind))
             return {"kind": type_name(cls), "value": encode(base(value))}
         if _is_importable(value):
             return {"object": f"{module_name(value.__module__)}:{value.__qualname__}"}
@@ -205,6 +205,11 @@ class Description:
         if self._closed and self.refused is None:
             self.refused = type_name(cls)
         return {"type": type_name(cls)}
+
+
+def is_a(value: Any, kinds: Any) -> bool:
+    """As its type says; objects that stand for others have a say in `isinstance`."""
+    return issubclass(type(value), kinds)
 
 
 def _is_frozen(cls: type) -> bool:

@@ -56,10 +56,12 @@ class CodeReader:
     def imported_with(self, files: Iterable[Path]) -> tuple[Path, ...]:
         """These files of identities and all that Python executes when it imports them: what a copy must hold to run."""
         wanted = {str(file) for file in files}
-        modules = self._sessions[None].modules
-        names = modules.loaded_by(module.name for module in modules.known() if module.path in wanted)
-        found = [module.path for name in names for module in [modules.find(name)] if module is not None and module.source is not None]
-        return tuple(sorted({Path(path) for path in (*wanted, *found) if path}))
+        found = set(wanted)
+        for modules in [session.modules for session in self._sessions.values()]:
+            names = modules.loaded_by(module.name for module in modules.known() if module.path in wanted)
+            loaded = [module for name in names for module in [modules.find(name)] if module is not None]
+            found.update(module.path for module in loaded if module.path is not None and module.source is not None)
+        return tuple(sorted(map(Path, found)))
 
     def _session_of(self, function: Any) -> Session:
         """A step that stands outside the project, and is not installed either, counts as if its folder were the project's."""

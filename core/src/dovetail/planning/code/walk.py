@@ -8,7 +8,7 @@ from typing import Any
 
 from dovetail.planning.code.bindings import Binding
 from dovetail.planning.code.bytecode import global_names, normal_code
-from dovetail.planning.code.live import Description, closure_of, innermost
+from dovetail.planning.code.live import Description, closure_of, innermost, is_a
 from dovetail.planning.code.modules import Module
 from dovetail.planning.code.names import NameWalk
 from dovetail.planning.code.normal import short
@@ -53,13 +53,13 @@ class Walk(NameWalk):
 
     def is_decorated(self, function: types.FunctionType) -> bool:
         inner = innermost(function)
-        place = self._place(inner) if inner is not function and isinstance(inner, types.FunctionType) else None
+        place = self._place(inner) if inner is not function and is_a(inner, types.FunctionType) else None
         return place is not None and place.top is not None
 
     def compare(self, module: Module, name: str, binding: Binding, value: Any) -> None:
         Description(self, closed=False).members(value)
         function = innermost(value)
-        if binding.assignments or binding.changes or binding.imports or not isinstance(function, types.FunctionType):
+        if binding.assignments or binding.changes or binding.imports or not is_a(function, types.FunctionType):
             return
         place = self._place(function)
         lines = {line_of(unit.nodes[0]): unit for unit in binding.definitions}
@@ -106,7 +106,7 @@ class Walk(NameWalk):
             self.tally.part(f"closure:{place.label}.{name}", self.tally.session.digest(said))
             if description.refused is not None:
                 self._refuse(place.label, name, description.refused)
-            if isinstance(content, types.ModuleType):
+            if is_a(content, types.ModuleType):
                 self._module_cell(content, name, place)
 
     def _module_cell(self, content: types.ModuleType, name: str, place: Place) -> None:
@@ -133,7 +133,7 @@ class Walk(NameWalk):
         if place.top is not None:
             self.push_name(place.module, place.top)
             return
-        functions = [item for item in map(innermost, vars(cls).values()) if isinstance(item, types.FunctionType)]
+        functions = [item for item in map(innermost, vars(cls).values()) if is_a(item, types.FunctionType)]
         closed_over = frozenset(name for function in functions for name in function.__code__.co_freevars)
         if place.unit is not None:
             self.count(place.module, place.label, [place.unit], closed_over)
@@ -153,7 +153,7 @@ class Walk(NameWalk):
             self.tally.changes(place.module, name)
         for name in sorted(read & namespace.keys()):
             value = namespace[name]
-            if isinstance(value, types.ModuleType):
+            if is_a(value, types.ModuleType):
                 self._used_module(vars(value).get("__name__", name), attributes, place)
             else:
                 self.value(place.module, name, value)

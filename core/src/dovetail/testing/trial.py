@@ -1,0 +1,155 @@
+"""A project of its own and a stack of components that exist already, to run pipelines on."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from dovetail.authoring.pipeline import Pipeline
+from dovetail.client.client import Client
+from dovetail.client.views import Run
+from dovetail.components.component import Component, Secret
+from dovetail.execution.driver import Listener
+from dovetail.execution.running import begin, execute
+from dovetail.graph.definition import StepDefinition
+from dovetail.graph.tracing import Traced
+from dovetail.planning.planner import Planner, Request
+from dovetail.planning.preflight import preflight
+from dovetail.planning.workspace import Workspace, assemble
+from dovetail.registry import Registry
+from dovetail.stack.stack import ComponentSpec, Stack
+from dovetail.stack.validation import validate
+from dovetail.values.encoding import Json
+from dovetail.values.imports import load_object
+from dovetail.values.plan import Plan, PlanStep
+from dovetail.values.project import MARKER, Project
+
+UNDECLARED = "undeclared"  # the flavor of a class that no installed plugin declares
+_PIPELINES = "contract_pipelines"
+C = TypeVar("C", bound=Component)
+_CHOICES = ("DOVETAIL_STACK", "DOVETAIL_PROJECT", "DOVETAIL_PLUGINS", "CI")
+
+
+class GivenStack(Stack):
+    """A stack of these very components. Where it has to make one anew, or another process has to, it is made alike."""
+
+    def __init__(self, given: Sequence[Component], registry: Registry, project: Project, environ: Mapping[str, str]) -> None:
+        specs = [spec_of(component, registry) for component in given]
+        super().__init__("contract", specs, registry=registry, project=project, environ=environ)
+        self._given = {component.component_type: component for component in given}
+        for spec, component in zip(specs, given, strict=True):
+            self._built[spec.component_type] = component.called(spec.name, spec.flavor)
+
+    def _make(self, spec: ComponentSpec, settings: Mapping[str, Json]) -> Component:
+        if spec.flavor != UNDECLARED:
+            return super()._make(spec, settings)
+        return alike(self._given[spec.component_type], **settings).called(spec.name, spec.flavor)
+
+
+def alike(component: C, **changes: Any) -> C:
+    """Another component of the same configuration, as another process would make it."""
+    return type(component)(**{**component.configuration(), **changes})
+
+
+def spec_of(component: Component, registry: Registry) -> ComponentSpec:
+    """What a stack file would say of the component, where each secret is a reference to a variable that is set from here on."""
+    configuration = component.configuration()
+    for name, value in configuration.items():
+        if isinstance(value, Secret):
+            variable = f"DOVETAIL_CONTRACT_{name.upper()}"
+            os.environ[variable] = value.reveal()
+            configuration[name] = f"${{{variable}}}"
+    checked = validate(type(component), {name: value for name, value in configuration.items() if value is not None})
+    assert not checked.problems, checked.problems
+    flavor = flavor_of(type(component), registry)
+    name = f"{flavor}-{id(component)}"  # preflight remembers by it which stores it has tried
+    return ComponentSpec(component.component_type, flavor, name, checked.configuration)
+
+
+def flavor_of(cls: type[Component], registry: Registry) -> str:
+    """The name under which an installed plugin declares the class."""
+    top = cls.__module__.partition(".")[0]
+    for spec in registry.flavors(cls.component_type):
+        if spec.target.partition(":")[0].partition(".")[0] == top and load_object(spec.target) is cls:
+            return spec.name
+    return UNDECLARED
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Runs pipelines on one stack and answers what came of it."""
+
+    workspace: Workspace
+
+    @property
+    def client(self) -> Client:
+        return Client(workspace=self.workspace)
+
+    def plan(self, pipeline: Pipeline[Any], /, **parameters: Any) -> Plan:
+        """The plan, after it passed the checks before a run. Raises PreflightFailed."""
+        return self._planned(pipeline.trace(**parameters))
+
+    def run(self, pipeline: Pipeline[Any], /, *listeners: Listener, **parameters: Any) -> Run:
+        """Run it until it ends, whatever comes of it."""
+        traced = pipeline.trace(**parameters)
+        plan = self._planned(traced)
+        begin(plan, self.workspace)
+        definitions = traced.live.definitions
+
+        def definition(step: PlanStep) -> StepDefinition:
+            return definitions.get(step.invocation) or definitions[step.invocation.rpartition(".")[0]]
+
+        execute(plan, self.workspace, definition, listeners)
+        return Run(self.client, plan.run_id)
+
+    def _planned(self, traced: Traced) -> Plan:
+        plan = Planner(self.workspace, traced, Request()).plan()
+        preflight(plan, self.workspace)
+        return plan
+
+
+@dataclass(frozen=True)
+class TrialProject:
+    """A project of a test's own. `pipelines`: the module of `dovetail.testing.pipelines`, copied into it as a user's own code."""
+
+    project: Project
+    registry: Registry
+    pipelines: Any
+
+    def on(self, *components: Component) -> Trial:
+        """A stack of these very components."""
+        stack = GivenStack(components, self.registry, self.project, os.environ)
+        return Trial(assemble(self.project, self.registry, stack))
+
+
+@contextmanager
+def project_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrialProject]:
+    """Make one, which is also the one that processes started from here find."""
+    (folder / ".dovetail").mkdir(parents=True)
+    (folder / ".dovetail" / MARKER).write_text("name: contract\n", encoding="utf-8")
+    shutil.copy(Path(__file__).with_name("pipelines.py"), folder / f"{_PIPELINES}.py")
+    monkeypatch.setenv("DOVETAIL_PROJECT", str(folder))
+    monkeypatch.syspath_prepend(str(folder))
+    sys.modules.pop(_PIPELINES, None)
+    try:
+        project = Project(folder, folder / ".dovetail", marked=True)
+        yield TrialProject(project, Registry.load(), importlib.import_module(_PIPELINES))
+    finally:
+        sys.modules.pop(_PIPELINES, None)
+
+
+def isolate(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing that a test does, or that this user has set, reach the other."""
+    for name in _CHOICES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DOVETAIL_HOME", str(folder / "home"))
+    monkeypatch.setenv("DOVETAIL_CACHE", str(folder / "cache"))
