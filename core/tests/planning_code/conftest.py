@@ -66,7 +66,13 @@ class Projects:
     def run(self, root: Path, code: str, *arguments: str, **environ: str) -> list[list[Any]]:
         """What `_show(function)` printed in a fresh process, line by line: digest, parts, files, packages, uncacheable."""
         path = [environ.pop("PYTHONPATH", str(root)), str(Path(dovetail.__file__).parents[1])]
-        given = {**os.environ, "CODE_ROOT": str(root), "PYTHONPATH": os.pathsep.join(path), "PYTHONDONTWRITEBYTECODE": "1", **environ}
+        given = {
+            **os.environ,
+            "CODE_ROOT": str(root),
+            "PYTHONPATH": os.pathsep.join(path),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **environ,
+        }
         command = [sys.executable, *(arguments or ("-c", _SHOW + textwrap.dedent(code)))]
         done = subprocess.run(command, env=given, cwd=root, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

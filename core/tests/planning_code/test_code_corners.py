@@ -52,7 +52,11 @@ def test_a_registry_holds_no_more_than_what_was_registered(identify: Identify, k
 
 
 def test_a_step_outside_the_project_counts_with_the_code_beside_it(projects: Any) -> None:
-    files = {"pkg/__init__.py": "", "pkg/flow.py": "from helpers import g\ndef f():\n    return g()\n", "helpers.py": "def g():\n    return 1\n"}
+    files = {
+        "pkg/__init__.py": "",
+        "pkg/flow.py": "from helpers import g\ndef f():\n    return g()\n",
+        "helpers.py": "def g():\n    return 1\n",
+    }
     found = []
     for edit in ("1", "1", "2"):
         project, function = projects.load({**files, "helpers.py": files["helpers.py"].replace("1", edit)}, "pkg.flow:f")
@@ -88,8 +92,9 @@ def test_another_decorator_of_an_inner_function_counts(identify: Identify) -> No
     source = "import functools\ndef deco(n):\n    return lambda g: g\ndef make():\n    @deco(1)\n    def inner():\n        return 1\n    return inner\nf = make()\n"
     first = identify({"flow.py": source})
     assert first.digest != identify({"flow.py": source.replace("deco(1)", "deco(2)")}).digest
-    assert first.digest != identify({"flow.py": source.replace("lambda g: g", "lambda g: (g)()")
-                                     .replace("(g)()", "g or n")}).digest
+    assert (
+        first.digest != identify({"flow.py": source.replace("lambda g: g", "lambda g: (g)()").replace("(g)()", "g or n")}).digest
+    )
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="the syntax is of Python 3.12")
@@ -118,7 +123,9 @@ def test_a_value_too_deep_to_describe_is_not_cached(identify: Identify) -> None:
 
 def test_a_foreign_decorators_copy_of_a_name_does_not_say_main(projects: Any, show: str) -> None:
     source = "import contextlib\ndef make(g):\n    def inner():\n        return g\n    return inner\n@contextlib.contextmanager\ndef h():\n    yield 1\nf = make(h)\n"
-    root = projects.write({"flow.py": source + "if __name__ == '__main__':\n    from shower import _show\n    _show(f)\n", "shower.py": show})
+    root = projects.write(
+        {"flow.py": source + "if __name__ == '__main__':\n    from shower import _show\n    _show(f)\n", "shower.py": show}
+    )
     assert projects.run(root, "", str(root / "flow.py")) == projects.run(root, "import flow; _show(flow.f)")
 
 
@@ -133,14 +140,22 @@ def test_a_class_that_was_executed_from_text_counts_with_its_methods_and_bases(p
     source = "N = 1\nclass B:\n    def b(self):\n        return 1\nclass A(B):\n    def a(self):\n        return N\n"
     first = digest(source)
     assert first == digest(source)
-    assert {digest(source.replace(*edit)) for edit in (("return 1", "return 2"), ("return N", "return -N"), ("N = 1", "N = 2"))}.isdisjoint({first})
+    assert {
+        digest(source.replace(*edit)) for edit in (("return 1", "return 2"), ("return N", "return -N"), ("N = 1", "N = 2"))
+    }.isdisjoint({first})
 
 
 def test_a_class_of_the_project_can_be_identified_itself(identify: Identify) -> None:
     source = "class A:\n    def m(self):\n        return 1\n    class Inner:\n        n = 1\n"
     assert identify({"flow.py": source}, "flow:A").parts.keys() == {"entry", "flow:A"}
-    assert identify({"flow.py": source}, "flow:A").digest != identify({"flow.py": source.replace("return 1", "return 2")}, "flow:A").digest
-    assert identify({"flow.py": source}, "flow:A.Inner").digest != identify({"flow.py": source.replace("n = 1", "n = 2")}, "flow:A.Inner").digest
+    assert (
+        identify({"flow.py": source}, "flow:A").digest
+        != identify({"flow.py": source.replace("return 1", "return 2")}, "flow:A").digest
+    )
+    assert (
+        identify({"flow.py": source}, "flow:A.Inner").digest
+        != identify({"flow.py": source.replace("n = 1", "n = 2")}, "flow:A.Inner").digest
+    )
 
 
 def test_a_class_made_by_a_call_counts_by_the_call(identify: Identify) -> None:
@@ -184,21 +199,35 @@ def test_a_module_whose_dictionary_is_read_counts_whole(identify: Identify) -> N
 
 
 def test_python_running_without_docstrings_gives_the_same_key(projects: Any) -> None:
-    root = projects.write({"flow.py": "'doc'\ndef g():\n    'doc'\n    assert True\n    return 1\ndef f():\n    'doc'\n    return g()\n"})
+    root = projects.write(
+        {"flow.py": "'doc'\ndef g():\n    'doc'\n    assert True\n    return 1\ndef f():\n    'doc'\n    return g()\n"}
+    )
     found = [projects.run(root, "import flow; _show(flow.f)", PYTHONOPTIMIZE=level) for level in ("", "1", "2")]
     assert found[0] == found[1] == found[2]
 
 
 def test_warnings_of_the_source_are_not_repeated(projects: Any) -> None:
-    project, function = projects.load({"flow.py": "def f():\n    import late\n    return late.g()\n", "late.py": "def g():\n    return '\\d' is 1\n"})
+    project, function = projects.load(
+        {"flow.py": "def f():\n    import late\n    return late.g()\n", "late.py": "def g():\n    return '\\d' is 1\n"}
+    )
     assert "late:g" in CodeReader(project).identify(function).parts
 
 
 def test_the_reader_leaves_no_mark_on_what_it_reads(projects: Any) -> None:
     project, function = projects.load({"flow.py": "N = [1]\nclass A:\n    pass\ndef f():\n    return A, N\n"})
-    before = [dict(vars(function)), set(vars(sys.modules["flow"])), set(vars(sys.modules["flow"].A)), sorted(path.name for path in project.root.iterdir())]
+    before = [
+        dict(vars(function)),
+        set(vars(sys.modules["flow"])),
+        set(vars(sys.modules["flow"].A)),
+        sorted(path.name for path in project.root.iterdir()),
+    ]
     CodeReader(project).identify(function)
-    after = [dict(vars(function)), set(vars(sys.modules["flow"])), set(vars(sys.modules["flow"].A)), sorted(path.name for path in project.root.iterdir())]
+    after = [
+        dict(vars(function)),
+        set(vars(sys.modules["flow"])),
+        set(vars(sys.modules["flow"].A)),
+        sorted(path.name for path in project.root.iterdir()),
+    ]
     assert after == before
 
 

@@ -32,7 +32,9 @@ COMPUTED = [
 
 @pytest.mark.parametrize("source", COMPUTED)
 def test_an_import_by_a_computed_name_is_not_cached_and_says_what_to_do(identify: Identify, source: str) -> None:
-    found = identify({"flow.py": source, "helpers.py": "import importlib\ndef load(name):\n    return importlib.import_module(name)\n"})
+    found = identify(
+        {"flow.py": source, "helpers.py": "import importlib\ndef load(name):\n    return importlib.import_module(name)\n"}
+    )
     assert found.uncacheable is not None
     assert "give the step cache_key=" in found.uncacheable
     assert found.uncacheable.startswith("'helpers:load'" if "helpers" in source else "'flow:f'")
@@ -54,7 +56,12 @@ LITERAL = {
 
 @pytest.mark.parametrize("case", LITERAL)
 def test_an_import_by_a_literal_name_is_followed(identify: Identify, case: str) -> None:
-    files = {"flow.py": LITERAL[case], "pkg/__init__.py": "", "pkg/sub/__init__.py": "", "pkg/late.py": "def g():\n    return 1\n"}
+    files = {
+        "flow.py": LITERAL[case],
+        "pkg/__init__.py": "",
+        "pkg/sub/__init__.py": "",
+        "pkg/late.py": "def g():\n    return 1\n",
+    }
     first = identify(files)
     assert first.uncacheable is None
     assert first.files[-1].name == "late.py"
@@ -89,7 +96,11 @@ def test_a_package_imported_by_a_literal_name_counts(identify: Identify) -> None
 
 
 def test_a_project_module_is_no_package_even_under_the_name_of_one(identify: Identify) -> None:
-    files = {"flow.py": "def f():\n    import yaml, statistics_of_mine\n    return yaml.g()\n", "yaml.py": "def g():\n    return 1\n", "statistics_of_mine.py": ""}
+    files = {
+        "flow.py": "def f():\n    import yaml, statistics_of_mine\n    return yaml.g()\n",
+        "yaml.py": "def g():\n    return 1\n",
+        "statistics_of_mine.py": "",
+    }
     saved = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "yaml"}
     try:
         found = identify(files)
@@ -100,10 +111,24 @@ def test_a_project_module_is_no_package_even_under_the_name_of_one(identify: Ide
 
 
 def test_a_project_module_may_have_the_name_of_a_standard_one(identify: Identify) -> None:
-    assert "sndhdr:g" in identify({"flow.py": "from sndhdr import g\ndef f():\n    return g()\n", "sndhdr.py": "def g():\n    return 1\n"}).parts
+    assert (
+        "sndhdr:g"
+        in identify(
+            {"flow.py": "from sndhdr import g\ndef f():\n    return g()\n", "sndhdr.py": "def g():\n    return 1\n"}
+        ).parts
+    )
 
 
-@pytest.mark.parametrize(("name", "expected"), [("yaml", "PyYAML"), ("sklearn.linear_model", "scikit-learn"), ("attr", "attrs"), ("_pytest", "pytest"), ("blake3", "blake3")])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("yaml", "PyYAML"),
+        ("sklearn.linear_model", "scikit-learn"),
+        ("attr", "attrs"),
+        ("_pytest", "pytest"),
+        ("blake3", "blake3"),
+    ],
+)
 def test_an_import_name_leads_to_its_distribution(name: str, expected: str) -> None:
     pytest.importorskip(name.partition(".")[0])
     assert [(found.name, found.version) for found in distributions_of(name)] == [(expected.lower(), version(expected))]
@@ -178,13 +203,17 @@ def test_import_hooks_that_fail_are_passed_over(projects: Any, monkeypatch: pyte
         def find_spec(self, name: str, path: object, target: object) -> object:
             raise RuntimeError(name)
 
-    project, function = projects.load({"flow.py": "def f():\n    from late import g\n    return g()\n", "late.py": "def g():\n    return 1\n"})
+    project, function = projects.load(
+        {"flow.py": "def f():\n    from late import g\n    return g()\n", "late.py": "def g():\n    return 1\n"}
+    )
     monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
     assert "late:g" in CodeReader(project).identify(function).parts
 
 
 def test_a_lazy_module_is_not_loaded_by_looking_at_it(projects: Any) -> None:
-    project, function = projects.load({"flow.py": "def f():\n    import late\n    return late.N\n", "late.py": "import loaded_for_sure\nN = 1\n"})
+    project, function = projects.load(
+        {"flow.py": "def f():\n    import late\n    return late.N\n", "late.py": "import loaded_for_sure\nN = 1\n"}
+    )
     spec = importlib.util.find_spec("late")
     assert spec is not None and spec.loader is not None
     spec.loader = importlib.util.LazyLoader(spec.loader)

@@ -24,14 +24,28 @@ MAKE = "def make(n):\n    def inner():\n        return n\n    return inner\n"
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [("1", "2"), ("1", "'1'"), ("1", "True"), ("(1,)", "[1]"), ("{1, 2}", "{1, 3}"), ("b'a'", "b'b'"), ("None", "0"), ("float('nan')", "float('inf')")],
+    [
+        ("1", "2"),
+        ("1", "'1'"),
+        ("1", "True"),
+        ("(1,)", "[1]"),
+        ("{1, 2}", "{1, 3}"),
+        ("b'a'", "b'b'"),
+        ("None", "0"),
+        ("float('nan')", "float('inf')"),
+    ],
 )
 def test_a_closure_counts_by_its_value(identify: Identify, first: str, second: str) -> None:
-    assert identify({"flow.py": f"{MAKE}f = make({first})\n"}).digest != identify({"flow.py": f"{MAKE}f = make({second})\n"}).digest
+    assert (
+        identify({"flow.py": f"{MAKE}f = make({first})\n"}).digest != identify({"flow.py": f"{MAKE}f = make({second})\n"}).digest
+    )
 
 
 def test_an_enclosing_function_is_no_part_of_a_closure(identify: Identify) -> None:
-    assert identify({"flow.py": f"{MAKE}f = make(1)\n"}).parts == identify({"flow.py": f"{MAKE}f = make(1)\n".replace("(n):", "(n, m=2):")}).parts
+    assert (
+        identify({"flow.py": f"{MAKE}f = make(1)\n"}).parts
+        == identify({"flow.py": f"{MAKE}f = make(1)\n".replace("(n):", "(n, m=2):")}).parts
+    )
 
 
 def test_a_function_in_a_closure_counts_with_its_own_closure(identify: Identify) -> None:
@@ -41,7 +55,9 @@ def test_a_function_in_a_closure_counts_with_its_own_closure(identify: Identify)
 
 
 def test_two_closures_that_know_each_other_have_different_keys(identify: Identify) -> None:
-    files = {"flow.py": "def make(n):\n    def inner():\n        return n, len(ALL)\n    return inner\nALL = [make(1), make(2)]\nf, g = ALL\n"}
+    files = {
+        "flow.py": "def make(n):\n    def inner():\n        return n, len(ALL)\n    return inner\nALL = [make(1), make(2)]\nf, g = ALL\n"
+    }
     assert identify(files, "flow:f").digest != identify(files, "flow:g").digest
 
 
@@ -53,13 +69,33 @@ def test_which_closure_has_which_name_counts(identify: Identify) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["A()", "A", "[A()]", "{'a': A}", "A().m", "A.m", "functools.partial(A)", "functools.partial(A.m, 1)", "functools.lru_cache(A.m)"],
+    [
+        "A()",
+        "A",
+        "[A()]",
+        "{'a': A}",
+        "A().m",
+        "A.m",
+        "functools.partial(A)",
+        "functools.partial(A.m, 1)",
+        "functools.lru_cache(A.m)",
+    ],
 )
 def test_a_project_class_in_a_closure_counts(identify: Identify, value: str) -> None:
     source = f"import functools\nclass A:\n    def m(self):\n        return 1\n{MAKE}f = make({value})\n"
     first, second = identify({"flow.py": source}), identify({"flow.py": source.replace("return 1", "return 2")})
     assert first.digest != second.digest
     assert first.uncacheable is None
+
+
+@pytest.mark.parametrize("edit", [("Int(1)", "Int(2)"), ("{'a': 1}", "{'a': 2}"), ("[5]", "[6]"), ("float64(1)", "float64(2)")])
+def test_an_object_in_a_closure_counts_with_what_its_base_holds(identify: Identify, edit: tuple[str, str]) -> None:
+    pytest.importorskip("numpy")
+    source = (
+        "import collections, numpy\nclass Int(int): pass\nclass Map(dict): pass\nclass List(list): pass\n"
+        f"{MAKE}f = make([Int(1), Map({{'a': 1}}), List([5]), numpy.float64(1)])\n"
+    )
+    assert identify({"flow.py": source}).digest != identify({"flow.py": source.replace(*edit)}).digest
 
 
 def test_an_object_in_a_closure_counts_with_its_state(identify: Identify) -> None:
@@ -85,9 +121,13 @@ def test_a_module_that_the_enclosing_function_imports_counts_as_far_as_it_is_use
     assert first.digest != identify({**files, "helpers.py": files["helpers.py"].replace("1", "3")}).digest
 
 
-@pytest.mark.parametrize("value", ["threading.Lock()", "io.BytesIO()", "[io.BytesIO()]", "{'a': (1, object())}", "iter([])", "A(io.BytesIO())"])
+@pytest.mark.parametrize(
+    "value", ["threading.Lock()", "io.BytesIO()", "[io.BytesIO()]", "{'a': (1, object())}", "iter([])", "A(io.BytesIO())"]
+)
 def test_a_closure_that_cannot_be_counted_is_not_cached_and_says_what_to_do(identify: Identify, value: str) -> None:
-    found = identify({"flow.py": f"import io, threading\nclass A:\n    def __init__(self, x):\n        self.x = x\n{MAKE}f = make({value})\n"})
+    found = identify(
+        {"flow.py": f"import io, threading\nclass A:\n    def __init__(self, x):\n        self.x = x\n{MAKE}f = make({value})\n"}
+    )
     assert found.uncacheable is not None
     assert "closes over 'n'" in found.uncacheable
     assert "cache_key=" in found.uncacheable
@@ -96,13 +136,45 @@ def test_a_closure_that_cannot_be_counted_is_not_cached_and_says_what_to_do(iden
 
 @pytest.mark.parametrize(
     "value",
-    ["re.compile('a', re.I)", "logging.getLogger('a')", "range(3)", "list[int]", "int", "len", "math.sin", "str.upper", "math", "typing.List[int]",
-     "datetime.date(2020, 1, 1)", "pathlib.Path('x')", "decimal.Decimal('1')", "...", "functools.partial(print, end='')", "collections.Counter('aab')",
-     "collections.deque([1])", "types.MappingProxyType({1: 2})", "json.dumps", "int | None", "[].append", "Base(3)"],
+    [
+        "re.compile('a', re.I)",
+        "logging.getLogger('a')",
+        "range(3)",
+        "list[int]",
+        "int",
+        "len",
+        "math.sin",
+        "str.upper",
+        "math",
+        "typing.List[int]",
+        "datetime.date(2020, 1, 1)",
+        "pathlib.Path('x')",
+        "decimal.Decimal('1')",
+        "...",
+        "functools.partial(print, end='')",
+        "collections.Counter('aab')",
+        "collections.deque([1])",
+        "types.MappingProxyType({1: 2})",
+        "json.dumps",
+        "int | None",
+        "[].append",
+        "Base(3)",
+        "Own({1: 2})",
+        "collections.UserList",
+        "http.HTTPStatus.OK",
+        "signal.SIGINT",
+        "string.Formatter.format",
+        "property(len)",
+        "numpy.float64(3)",
+        "numpy.sin",
+    ],
 )
 def test_what_can_be_counted_in_a_closure_is(identify: Identify, value: str) -> None:
-    names = "collections, datetime, decimal, functools, json, logging, math, pathlib, re, types, typing"
-    source = f"import {names}\nclass Base(int): pass\n{MAKE}f = make({value})\n"
+    pytest.importorskip("numpy")
+    names = (
+        "collections, datetime, decimal, functools, http, json, logging, math, numpy, pathlib, re, signal, string, types, typing"
+    )
+    source = f"import {names}\nclass Base(int): pass\nclass Own(dict): pass\n{MAKE}f = make({value})\n"
     first, second = identify({"flow.py": source}), identify({"flow.py": source})
     assert (first.uncacheable, first.digest) == (None, second.digest)
     assert first.digest != identify({"flow.py": source.replace(f"make({value})", "make('another')")}).digest
@@ -146,10 +218,20 @@ def test_what_a_step_changes_itself_does_not_run_it_again(projects: Any, stateme
         "counter.py": "ALL = {}\nTOTAL = 0\nclass Box:\n    n = 0\nbox = Box()\ndef tick():\n    global TOTAL\n    TOTAL = TOTAL + 1\n",
     }
     project, function = projects.load(files)
-    before = [sys.modules["flow"].CALLS[:], dict(sys.modules["counter"].ALL), sys.modules["counter"].TOTAL, sys.modules["counter"].box.n]
+    before = [
+        sys.modules["flow"].CALLS[:],
+        dict(sys.modules["counter"].ALL),
+        sys.modules["counter"].TOTAL,
+        sys.modules["counter"].box.n,
+    ]
     first = again(project, function)
     function()
-    assert [sys.modules["flow"].CALLS, sys.modules["counter"].ALL, sys.modules["counter"].TOTAL, sys.modules["counter"].box.n] != before
+    assert [
+        sys.modules["flow"].CALLS,
+        sys.modules["counter"].ALL,
+        sys.modules["counter"].TOTAL,
+        sys.modules["counter"].box.n,
+    ] != before
     assert again(project, function).parts == first.parts
 
 
@@ -197,7 +279,9 @@ def test_the_assignment_of_a_counter_counts(identify: Identify) -> None:
 
 
 def test_a_constant_counts_as_it_is_now(projects: Any) -> None:
-    project, function = projects.load({"flow.py": "import conf\ndef f():\n    return conf.N, conf.D\n", "conf.py": "N = 1\nD = {'a': [1]}\n"})
+    project, function = projects.load(
+        {"flow.py": "import conf\ndef f():\n    return conf.N, conf.D\n", "conf.py": "N = 1\nD = {'a': [1]}\n"}
+    )
     reads = [again(project, function).digest]
     sys.modules["conf"].N = 2
     reads.append(again(project, function).digest)
@@ -274,7 +358,10 @@ def test_every_kind_of_callable_leads_to_its_code(identify: Identify, step: str)
 
 def test_a_partials_arguments_count(identify: Identify) -> None:
     source = "import functools\ndef g(x, y=0):\n    return 1\nf = functools.partial(g, 3, y=4)\n"
-    digests = {identify({"flow.py": source.replace(old, new)}).digest for old, new in (("", ""), ("g, 3", "g, 5"), ("y=4", "y=5"), ("y=4", "y='4'"))}
+    digests = {
+        identify({"flow.py": source.replace(old, new)}).digest
+        for old, new in (("", ""), ("g, 3", "g, 5"), ("y=4", "y=5"), ("y=4", "y='4'"))
+    }
     assert len(digests) == 4
 
 
@@ -300,7 +387,9 @@ def test_a_foreign_function_counts_by_its_name_and_package(identify: Identify) -
 
 def test_a_function_that_was_executed_from_text_counts_by_its_bytecode(projects: Any) -> None:
     project, _ = projects.load({"flow.py": "def f(): pass\n", "helpers.py": "def g():\n    return 1\n"})
-    source = "import helpers\nN = 1\ndef h(x):\n    return x\ndef f(x):\n    'doc'\n    # comment\n    return h(x) + N + helpers.g()\n"
+    source = (
+        "import helpers\nN = 1\ndef h(x):\n    return x\ndef f(x):\n    'doc'\n    # comment\n    return h(x) + N + helpers.g()\n"
+    )
 
     def digest(text: str) -> str:
         namespace: dict[str, Any] = {"__name__": "typed"}
@@ -335,7 +424,10 @@ def test_a_counter_of_a_function_executed_from_text_does_not_run_it_again(projec
 
 
 def test_an_imported_number_that_its_module_counts_up_does_not_run_the_step_again(projects: Any) -> None:
-    files = {"flow.py": "from counter import N, tick\ndef f():\n    tick()\n    return N\n", "counter.py": "N = 0\ndef tick():\n    global N\n    N += 1\n"}
+    files = {
+        "flow.py": "from counter import N, tick\ndef f():\n    tick()\n    return N\n",
+        "counter.py": "N = 0\ndef tick():\n    global N\n    N += 1\n",
+    }
     project, function = projects.load(files)
     first = again(project, function)
     function()
@@ -347,3 +439,40 @@ def test_a_foreign_function_that_was_replaced_counts_as_its_replacement(projects
     first = again(project, function).digest
     sys.modules["flow"].dumps = lambda value: "fake"
     assert again(project, function).digest != first
+
+
+def test_a_function_executed_from_text_counts_the_packages_it_uses(projects: Any) -> None:
+    project, _ = projects.load({"flow.py": "def f(): pass\n"})
+    namespace: dict[str, Any] = {}
+    exec(
+        "import pytest\nfrom yaml import safe_load\ndef f():\n    import blake3\n    return pytest.raises, safe_load\n", namespace
+    )
+    assert set(again(project, namespace["f"]).packages) == {"pytest", "pyyaml", "blake3"}
+
+
+def test_a_function_executed_from_text_that_imports_by_name_is_not_cached(projects: Any) -> None:
+    project, _ = projects.load({"flow.py": "def f(): pass\n"})
+    namespace: dict[str, Any] = {}
+    exec("import importlib\ndef f(name):\n    return importlib.import_module(name)\n", namespace)
+    assert "give the step cache_key=" in str(again(project, namespace["f"]).uncacheable)
+
+
+def test_a_function_executed_from_text_counts_its_constants_and_inner_functions(projects: Any) -> None:
+    project, _ = projects.load({"flow.py": "def f(): pass\n"})
+
+    def digest(text: str) -> str:
+        namespace: dict[str, Any] = {}
+        exec(text, namespace)
+        return again(project, namespace["f"]).digest
+
+    source = "def f(x):\n    return x in {1, 2}, x in (3, 4), [lambda y: y + 1000 for _ in x], 0.5\n"
+    assert digest(source) == digest(source)
+    assert (
+        len(
+            {
+                digest(source.replace(*edit))
+                for edit in (("", ""), ("{1, 2}", "{1, 5}"), ("(3, 4)", "(3, 5)"), ("1000", "2000"), ("0.5", "0.25"))
+            }
+        )
+        == 5
+    )

@@ -20,11 +20,18 @@ from dovetail.planning.code.bindings import Top
 from dovetail.planning.code.normal import normal_form
 from dovetail.planning.code.references import Import, references
 
-LIBRARY = [Path(module.__file__) for module in (contextlib, copy, io, statistics, string, textwrap, ast, tokenize) if module.__file__]
+LIBRARY = [
+    Path(module.__file__) for module in (contextlib, copy, io, statistics, string, textwrap, ast, tokenize) if module.__file__
+]
 
 names = st.sampled_from(["a", "b", "value", "é", "_x"])
 constants = st.one_of(
-    st.integers(-(2**70), 2**70), st.booleans(), st.none(), st.text(max_size=5), st.binary(max_size=5), st.floats(allow_nan=False, allow_infinity=False)
+    st.integers(-(2**70), 2**70),
+    st.booleans(),
+    st.none(),
+    st.text(max_size=5),
+    st.binary(max_size=5),
+    st.floats(allow_nan=False, allow_infinity=False),
 )
 atoms = st.one_of(names, constants.map(repr).map(lambda text: f"({text})"))
 expressions = st.recursive(
@@ -44,7 +51,11 @@ expressions = st.recursive(
 
 @st.composite
 def statements(draw: st.DrawFn, depth: int = 0) -> list[str]:
-    kind = draw(st.sampled_from(["assign", "return", "expr", "import", "augment"] + (["if", "for", "try", "def", "class"] if depth < 2 else [])))
+    kind = draw(
+        st.sampled_from(
+            ["assign", "return", "expr", "import", "augment"] + (["if", "for", "try", "def", "class"] if depth < 2 else [])
+        )
+    )
     value = draw(expressions)
     simple = {
         "assign": [f"{draw(names)} = {value}"],
@@ -56,13 +67,21 @@ def statements(draw: st.DrawFn, depth: int = 0) -> list[str]:
     if kind in simple:
         return simple[kind]
     body = [f"    {line}" for block in draw(st.lists(statements(depth + 1), min_size=1, max_size=3)) for line in block]
-    heads = {"if": f"if {value}:", "for": f"for {draw(names)} in {value}:", "def": f"def {draw(names)}(a, *b, c={value}):", "try": "try:", "class": "class A:"}
+    heads = {
+        "if": f"if {value}:",
+        "for": f"for {draw(names)} in {value}:",
+        "def": f"def {draw(names)}(a, *b, c={value}):",
+        "try": "try:",
+        "class": "class A:",
+    }
     if kind == "class":
         body = [line.replace("return ", "x = ") for line in body]
     return [heads[kind], *body, *(["finally:", "    pass"] if kind == "try" else [])]
 
 
-functions = st.lists(statements(), min_size=1, max_size=5).map(lambda blocks: "\n".join(["def f(a, b):", *(f"    {line}" for block in blocks for line in block)]))
+functions = st.lists(statements(), min_size=1, max_size=5).map(
+    lambda blocks: "\n".join(["def f(a, b):", *(f"    {line}" for block in blocks for line in block)])
+)
 
 
 def normal(source: str) -> str:
@@ -72,10 +91,16 @@ def normal(source: str) -> str:
 def commented(source: str, comments: list[str]) -> str:
     """The source with a comment after, and a blank line and a comment before, every line."""
     lines = source.splitlines()
-    return "\n".join(f"\n# {comments[n % len(comments)]}\n{line}  # {comments[n % len(comments)]}" for n, line in enumerate(lines))
+    return "\n".join(
+        f"\n# {comments[n % len(comments)]}\n{line}  # {comments[n % len(comments)]}" for n, line in enumerate(lines)
+    )
 
 
-comment_texts = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n\r\f\x0b\x1c\x1d\x1e\x85\u2028\u2029\x00"), max_size=10), min_size=1, max_size=3)
+comment_texts = st.lists(
+    st.text(st.characters(codec="utf-8", exclude_characters="\n\r\f\x0b\x1c\x1d\x1e\x85\u2028\u2029\x00"), max_size=10),
+    min_size=1,
+    max_size=3,
+)
 
 
 @given(functions, comment_texts)
@@ -123,7 +148,17 @@ def test_a_library_module_laid_out_anew_has_the_same_normal_form(path: Path) -> 
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [("1", "1.0"), ("1", "True"), ("'1'", "1"), ("'a'", "b'a'"), ("0.0", "-0.0"), ("[a, b]", "[[a], b]"), ("f(a, b)", "f((a, b))"), ("'a' 'b'", "'a', 'b'"), ("a.b", "a.c")],
+    [
+        ("1", "1.0"),
+        ("1", "True"),
+        ("'1'", "1"),
+        ("'a'", "b'a'"),
+        ("0.0", "-0.0"),
+        ("[a, b]", "[[a], b]"),
+        ("f(a, b)", "f((a, b))"),
+        ("'a' 'b'", "'a', 'b'"),
+        ("a.b", "a.c"),
+    ],
 )
 def test_what_runs_differently_has_different_normal_forms(first: str, second: str) -> None:
     assert normal(f"x = {first}") != normal(f"x = {second}")
@@ -186,5 +221,7 @@ elif 2: I = 1
 
 
 def test_references_tell_imports_of_the_function_from_names_of_the_module() -> None:
-    found = references(ast.parse("def f(x):\n    from .m import y as z\n    import p.q\n    x.g()\n    z.h(1)\n    w.v\n    return p.q.r\n").body)
+    found = references(
+        ast.parse("def f(x):\n    from .m import y as z\n    import p.q\n    x.g()\n    z.h(1)\n    w.v\n    return p.q.r\n").body
+    )
     assert found.used | found.called.keys() == {(Import("m", 1, "y"), ("h",)), (None, ("w", "v")), (Import("p"), ("q", "r"))}

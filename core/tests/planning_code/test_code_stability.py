@@ -88,7 +88,10 @@ def test_the_key_does_not_depend_on_the_hash_seed_or_the_folder(projects: Any) -
         def f():
             return HERE, DATA, PLACES, ROOT, KINDS, inner()
         """
-    found = [projects.run(projects.write({"flow.py": source}), "import flow; _show(flow.f)", PYTHONHASHSEED=seed)[0] for seed in ("1", "2", "3")]
+    found = [
+        projects.run(projects.write({"flow.py": source}), "import flow; _show(flow.f)", PYTHONHASHSEED=seed)[0]
+        for seed in ("1", "2", "3")
+    ]
     assert found[0] == found[1] == found[2]
 
 
@@ -111,7 +114,11 @@ LATE = {
 
 @pytest.mark.parametrize("case", LATE)
 def test_the_key_is_the_same_before_and_after_a_module_happens_to_be_imported(projects: Any, case: str) -> None:
-    files = {"flow.py": "def f():\n    from late import N\n    import late\n    return N, late.N\n", "late.py": LATE[case], "deeper.py": "import time\nN = time.time()\n"}
+    files = {
+        "flow.py": "def f():\n    from late import N\n    import late\n    return N, late.N\n",
+        "late.py": LATE[case],
+        "deeper.py": "import time\nN = time.time()\n",
+    }
     project, function = projects.load(files)
     before = CodeReader(project).identify(function)
     assert "late" not in sys.modules
@@ -119,8 +126,12 @@ def test_the_key_is_the_same_before_and_after_a_module_happens_to_be_imported(pr
     assert CodeReader(project).identify(function).parts == before.parts
 
 
-@pytest.mark.parametrize("imports", ["import other", "from other import unrelated", "try:\n    import pkg.sub\nexcept ImportError:\n    pass"])
-def test_a_module_that_is_always_loaded_counts_by_value_wherever_it_is_imported(projects: Any, monkeypatch: pytest.MonkeyPatch, imports: str) -> None:
+@pytest.mark.parametrize(
+    "imports", ["import other", "from other import unrelated", "try:\n    import pkg.sub\nexcept ImportError:\n    pass"]
+)
+def test_a_module_that_is_always_loaded_counts_by_value_wherever_it_is_imported(
+    projects: Any, monkeypatch: pytest.MonkeyPatch, imports: str
+) -> None:
     files = {
         "flow.py": f"{imports}\ndef f():\n    from late import N\n    return N\n",
         "other.py": "import late\nunrelated = 1\n",
@@ -210,7 +221,9 @@ def test_code_moved_between_loading_and_the_first_look_is_not_cached(projects: A
 
 
 def test_a_helper_edited_between_loading_and_the_first_look_is_not_cached(projects: Any) -> None:
-    project, function = projects.load({"flow.py": "from helpers import g\ndef f():\n    return g()\n", "helpers.py": "def g():\n    return 1\n"})
+    project, function = projects.load(
+        {"flow.py": "from helpers import g\ndef f():\n    return g()\n", "helpers.py": "def g():\n    return 1\n"}
+    )
     rewrite(project, "def g():\n    return 2\n", "helpers.py")
     assert "'helpers' was edited" in str(CodeReader(project).identify(function).uncacheable)
 
@@ -233,7 +246,9 @@ def test_a_file_that_is_edited_and_put_back_is_cached_again(projects: Any) -> No
 
 
 def test_a_module_that_is_not_loaded_counts_as_it_stands_now(projects: Any) -> None:
-    project, function = projects.load({"flow.py": "def f():\n    import late\n    return late.g()\n", "late.py": "def g():\n    return 1\n"})
+    project, function = projects.load(
+        {"flow.py": "def f():\n    import late\n    return late.g()\n", "late.py": "def g():\n    return 1\n"}
+    )
     first = CodeReader(project).identify(function)
     (project.root / "late.py").write_text("def g():\n    return 2\n")
     second = CodeReader(project).identify(function)
@@ -242,7 +257,9 @@ def test_a_module_that_is_not_loaded_counts_as_it_stands_now(projects: Any) -> N
 
 
 def test_an_edit_of_the_same_size_within_one_tick_of_the_clock_is_seen(projects: Any) -> None:
-    project, function = projects.load({"flow.py": "def f():\n    import late\n    return late.g()\n", "late.py": "def g():\n    return 1\n"})
+    project, function = projects.load(
+        {"flow.py": "def f():\n    import late\n    return late.g()\n", "late.py": "def g():\n    return 1\n"}
+    )
     path = project.root / "late.py"
     digests = set()
     for value in range(10):
@@ -315,4 +332,10 @@ def test_what_must_be_there_to_import_a_step_includes_what_its_modules_import(pr
     found: CodeIdentity = reader.identify(function)
     assert [str(file.relative_to(project.root)) for file in found.files] == ["flow.py"]
     needed = reader.imported_with(found.files)
-    assert [str(file.relative_to(project.root)) for file in needed] == ["deep.py", "flow.py", "other.py", "pkg/__init__.py", "pkg/a.py"]
+    assert [str(file.relative_to(project.root)) for file in needed] == [
+        "deep.py",
+        "flow.py",
+        "other.py",
+        "pkg/__init__.py",
+        "pkg/a.py",
+    ]

@@ -15,6 +15,7 @@ from dovetail.client.views import Run
 from dovetail.errors import DefinitionError, ParameterError, RunFailed, numbered
 from dovetail.execution.driver import Listener
 from dovetail.execution.driving import detach
+from dovetail.execution.hooks import call_run_hook
 from dovetail.execution.importing import importing
 from dovetail.execution.running import begin, execute
 from dovetail.graph.annotations import read_signature
@@ -147,7 +148,7 @@ class Pipeline(Generic[P]):
         with printed(plan, quiet=self._run.quiet) as progress:
             finished, error = execute(plan, workspace, definition, (progress, *self._run.listeners))
         run = Run(Client(workspace=workspace), plan.run_id)
-        _call_hook(self.options, finished["status"], error)
+        call_run_hook(self.options.on_success, self.options.on_failure, finished["status"], error)
         if not Status(finished["status"]).is_success:
             raise RunFailed(_sentence(run, error), run) from error
         return run
@@ -156,14 +157,6 @@ class Pipeline(Generic[P]):
 def _sentence(run: Run, error: BaseException | None) -> str:
     reason = run.error or (f"{type(error).__name__}: {error}" if error is not None else "see its steps")
     return f"Run {run.name} of pipeline '{run.pipeline}' {run.status.value}. {reason.rstrip('.')}. Look at it: dovetail runs show {run.id}."
-
-
-def _call_hook(options: Options, status: str, error: BaseException | None) -> None:
-    if Status(status).is_success and options.on_success is not None:
-        options.on_success()
-    elif not Status(status).is_success and options.on_failure is not None:
-        code: Any = getattr(options.on_failure, "__code__", None)
-        options.on_failure(*([error] if code is not None and code.co_argcount else []))
 
 
 def _check_importable(plan: Plan) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -39,9 +40,10 @@ class Index:
         self._read_run = read_run
         self._store = ledger.store_id or ""
         self._database = _open(cache_folder() / "index.sqlite")
+        self._closing = weakref.finalize(self, self._database.close)
 
     def close(self) -> None:
-        self._database.close()
+        self._closing()
 
     def forget(self) -> None:
         """Drop all rows of this store; the next query fills them again."""
@@ -116,11 +118,18 @@ class Index:
         for folder in self._ledger.store.scan("changes"):
             for entry in self._ledger.store.scan(f"changes/{folder.name}"):
                 path = f"changes/{folder.name}/{entry.name}"
-                if path not in seen:
-                    record = self._ledger.records.find(path)
+                record = self._change(path) if path not in seen else None
+                if record is not None:
                     self._write("insert or ignore into changes values (?, ?, ?)", [(self._store, path, json.dumps(record))])
         rows = self._database.execute("select record from changes where store = ? order by path", (self._store,))
         return [json.loads(row[0]) for row in rows]
+
+    def _change(self, path: str) -> dict[str, Any] | None:
+        """One that cannot be read says nothing, and hides no other."""
+        try:
+            return self._ledger.records.find(path)
+        except Corrupt:
+            return None
 
     def _add(self, run_id: str, record: Mapping[str, Any]) -> None:
         text = json.dumps(record)

@@ -18,6 +18,7 @@ from dovetail.errors import MaterializerError, RunCancelled, StepFailed
 from dovetail.execution import watching
 from dovetail.execution.capture import capturing
 from dovetail.execution.finishing import entry_of
+from dovetail.execution.hooks import call_hook
 from dovetail.execution.scope import StepScope, apart, entered, running
 from dovetail.execution.surroundings import variables_set
 from dovetail.execution.work import RunInfo
@@ -141,7 +142,7 @@ def _execute(attempt: Attempt, scope: StepScope) -> dict[str, Any]:
     if attempt.step.options.get("experiment_tracker"):
         scope.mirror(lambda tracker: None)
     with entered(scope):
-        _hook(options.on_start)
+        call_hook(options.on_start)
         try:
             value = definition.function(**arguments)
             del arguments
@@ -155,15 +156,15 @@ def _execute(attempt: Attempt, scope: StepScope) -> dict[str, Any]:
             _failed(attempt, error)
         raise
     with entered(scope):
-        _hook(options.on_success)
-        _hook(options.on_end)
+        call_hook(options.on_success)
+        call_hook(options.on_end)
     return outputs
 
 
 def _failed(attempt: Attempt, error: BaseException) -> None:
     if not retries(attempt.step, attempt.number, error):
-        _hook(attempt.definition.options.on_failure, error)
-        _hook(attempt.definition.options.on_end)
+        call_hook(attempt.definition.options.on_failure, error)
+        call_hook(attempt.definition.options.on_end)
 
 
 def retries(step: PlanStep, number: int, error: BaseException) -> bool:
@@ -327,18 +328,6 @@ def describe_error(error: BaseException) -> dict[str, str]:
 
 def _ending(error: BaseException) -> Status:
     return Status.CANCELLED if isinstance(error, (KeyboardInterrupt, RunCancelled)) else Status.FAILED
-
-
-def _hook(hook: Callable[..., Any] | None, *args: Any) -> None:
-    """Call a user's hook, with the error only if it takes one; what a hook raises is told and harms nothing."""
-    if hook is None:
-        return
-    code: Any = getattr(hook, "__code__", None)
-    wanted = args[: code.co_argcount] if code is not None else args
-    try:
-        hook(*wanted)
-    except Exception as error:  # a broken hook never loses a result
-        warnings.warn(f"The hook {getattr(hook, '__name__', hook)!r} raised {type(error).__name__}: {error}", stacklevel=2)
 
 
 def flush(scope: StepScope) -> None:

@@ -95,19 +95,20 @@ def definition_of(step: PlanStep) -> StepDefinition:
         raise ConfigurationError(
             f"Step '{step.invocation}' was defined inside a function ({source}), so no other process can import it. Define it at module level."
         )
-    found = _find(source, step.invocation)
+    found = find_named(source, f"Step '{step.invocation}'")
     function = found.definition.function if hasattr(found, "definition") else found
-    hooks = {name: _find(step.options[name]["function"], step.invocation) for name in HOOKS if name in step.options}
+    hooks = {name: find_named(step.options[name]["function"], f"The hook {name} of step '{step.invocation}'") for name in HOOKS if name in step.options}
     return StepDefinition(function, step.node.step, Options(**hooks))
 
 
-def _find(source: str, invocation: str) -> Any:
+def find_named(source: str, what: str) -> Any:
+    """What a source names. Raises ConfigurationError, beginning with `what`, for what cannot be imported here."""
     with inert():
         try:
             return load_object(source)
         except (ImportError, AttributeError) as error:
             raise ConfigurationError(
-                f"Step '{invocation}' cannot be imported as {source}: {error}. Its module must be importable where the step runs; "
+                f"{what} cannot be imported as {source}: {error}. Its module must be importable where the step runs; "
                 f"check that it is part of the project and that what it imports is installed."
             ) from error
 

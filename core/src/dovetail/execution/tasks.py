@@ -112,7 +112,9 @@ class StepTask:
         self.outcome = self.driver.records.outcome(self.invocation)
         if self.outcome is None:
             self._died(number, StepFailed(f"The worker of step '{self.invocation}' could not run it: {answer.get('error', 'it said nothing')}"))
-        elif self.outcome["status"] != Status.COMPLETED:
+        elif self.outcome["status"] == Status.COMPLETED:
+            self.error = None  # that of an earlier attempt
+        else:
             error = self.outcome.get("error", {})
             self.error = StepFailed(f"{error.get('type', '').rpartition(':')[2]}: {error.get('message', '')}")
 

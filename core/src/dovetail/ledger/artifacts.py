@@ -7,7 +7,7 @@ import shutil
 import stat
 import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from dovetail.materializers.interface import BaseMaterializer
 from dovetail.values.artifacts import ArtifactConfig, Manifest
 from dovetail.values.project import cache_folder
 
+MISSING, NOT_WRITTEN, FOREIGN = "is missing", "is not what was written", "was not written by Dovetail"  # what `damage` finds
 _MANIFEST = "manifest.json"
+_CURE = "`dovetail store verify --repair` moves it aside; run the step that made it again."
 
 
 class Artifacts:
@@ -74,9 +76,9 @@ class Artifacts:
             try:
                 manifest = Manifest.from_json(record)
             except (KeyError, TypeError, ValueError) as error:
-                raise Corrupt(f"The manifest of artifact {digest_} is damaged: {error!r}.") from error
+                raise Corrupt(f"The manifest of artifact {digest_} is damaged: {error!r}. {_CURE}") from error
             if digest.of_json(manifest.covered()) != digest_:
-                raise Corrupt(f"The manifest of artifact {digest_} is not the one that was written. Restore it or delete the artifact.")
+                raise Corrupt(f"The manifest of artifact {digest_} is not the one that was written. {_CURE}")
             self._manifests[digest_] = manifest
         return manifest
 
@@ -118,16 +120,31 @@ class Artifacts:
         """The folder in the store that holds the payload, were it there."""
         return f"{self._place(digest_)}/data"
 
-    def verify(self, digest_: str) -> None:
-        """Read all of the payload. Raises Corrupt naming the file whose bytes are not what was written."""
-        manifest = self.get(digest_)
-        for path, (size, hashed) in manifest.files.items():
+    def damage(self, manifest: Manifest, payload: str) -> Iterator[tuple[str, str]]:
+        """Read all of a payload: the path in the store of each file that is not what was written, and what is wrong with it."""
+        wanted = {f"{payload}/{name}": entry for name, entry in manifest.files.items()}
+        for path, (size, hashed) in wanted.items():
             try:
-                data = self._store.read(f"{self._place(digest_)}/data/{path}")
+                found = self._hash_of(path)
             except FileNotFoundError:
-                raise Corrupt(f"Artifact {digest_} misses its file '{path}'.") from None
-            if len(data) != size or digest.of_bytes(data) != hashed:
-                raise Corrupt(f"Artifact {digest_}: the file '{path}' is not what was written.")
+                yield path, MISSING
+            except StoreError as error:
+                yield path, f"cannot be in an artifact: {error}"
+            else:
+                if found != (size, hashed):
+                    yield path, NOT_WRITTEN
+        for path, _ in self._store.walk(payload):
+            if path not in wanted:
+                yield path, FOREIGN
+
+    def _hash_of(self, path: str) -> tuple[int, str]:
+        local = self._store.local_folder(path)
+        if local is not None:
+            return local.stat().st_size, digest.of_file(local)
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "payload"
+            self._store.fetch(path, copy)
+            return copy.stat().st_size, digest.of_file(copy)
 
     def visualization(self, digest_: str, name: str) -> bytes:
         return self._store.read(f"{self._place(digest_)}/visualizations/{name}")
@@ -215,16 +232,13 @@ class Artifacts:
         try:
             stamp = _stamp(folder, manifest)
         except FileNotFoundError as error:
-            raise Corrupt(f"Artifact {digest_} misses its file '{error.filename}'. `dovetail store verify` lists all that is damaged.") from None
+            raise Corrupt(f"Artifact {digest_} misses its file '{error.filename}'. {_CURE}") from None
         if self._verified.get(digest_) == stamp:
             return
         for path, (size, hashed) in manifest.files.items():
             file = f"{folder}/{path}"
             if os.path.getsize(file) != size or digest.of_file(file) != hashed:
-                raise Corrupt(
-                    f"Artifact {digest_}: the file '{path}' is not what was written. Run the step that made it again with --no-cache; "
-                    f"`dovetail store verify` lists all that is damaged."
-                )
+                raise Corrupt(f"Artifact {digest_}: the file '{path}' is not what was written. {_CURE}")
         self._verified[digest_] = stamp
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from dovetail.errors import Corrupt
 from dovetail.ledger import layout
 from dovetail.ledger.artifacts import Artifacts
 from dovetail.ledger.records import Records
@@ -26,6 +27,12 @@ class CacheEntries:
         """The newest entry whose artifacts are present and whose readings still hold, else None."""
         for _, entry in self.entries(key):
             outputs = entry.get("outputs", {}).values()
-            if holds(entry) and all(self._artifacts.present(output["digest"]) for output in outputs):
+            if holds(entry) and all(self._present(output["digest"]) for output in outputs):
                 return entry
         return None
+
+    def _present(self, digest: str) -> bool:
+        try:
+            return self._artifacts.present(digest)
+        except Corrupt:
+            return False  # the step runs again; `store verify` tells of the damage

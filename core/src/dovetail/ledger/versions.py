@@ -53,6 +53,8 @@ class Versions:
         run_id, invocation = record.get("run"), record.get("invocation")
         if run_id is None:
             return True  # saved by a client, outside any step
+        if not layout.is_run_id(str(run_id)):
+            return False  # from elsewhere
         outcome = RunRecords(self._records, run_id).outcome(str(invocation))
         named = (outcome or {}).get("outputs", {}).values()
         logged = (outcome or {}).get("saved", ())
@@ -81,6 +83,8 @@ class Versions:
                 yield number, record
 
     def _claimed(self, record: Mapping[str, Any], number: int) -> bool:
+        if not layout.is_run_id(str(record.get("run"))):
+            return False
         started = RunRecords(self._records, record["run"]).started()
         return bool((started or {}).get("models", {}).get(record["name"]) == number)
 

@@ -7,6 +7,7 @@ import errno
 import itertools
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from dovetail.errors import StoreError
 _ASIDE = "tmp"
 _counter = itertools.count()
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
+_NO_OBJECT = (IsADirectoryError, NotADirectoryError)  # what is there is a folder, or an object where a folder would have to be
 
 
 class LocalArtifactStore(ArtifactStore):
@@ -56,7 +58,11 @@ class LocalArtifactStore(ArtifactStore):
 
     def _write(self, target: str, data: bytes | Path) -> None:
         if isinstance(data, Path):
-            shutil.copyfile(data, target)
+            try:
+                shutil.copyfile(data, target)
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                shutil.copyfile(data, target)
             return
         try:
             descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
@@ -73,8 +79,11 @@ class LocalArtifactStore(ArtifactStore):
             os.close(descriptor)
 
     def read(self, path: str) -> bytes:
-        with open(self._within(path), "rb", buffering=0) as file:
-            return file.read()
+        try:
+            with open(self._within(path), "rb", buffering=0) as file:
+                return file.read()
+        except _NO_OBJECT as error:
+            raise _missing(path) from error
 
     def overwrite(self, path: str, data: bytes) -> None:
         target = self._within(path)
@@ -110,16 +119,34 @@ class LocalArtifactStore(ArtifactStore):
             status = os.stat(self._within(path))
         except (FileNotFoundError, NotADirectoryError):
             return None
+        if stat.S_ISDIR(status.st_mode):
+            return None
         return Entry(path.rpartition("/")[2], is_folder=False, size=status.st_size, modified=status.st_mtime)
 
     def delete(self, path: str) -> None:
-        _remove(self._within(path))
+        target = self._within(path)
+        try:
+            _remove(target)
+        except (*_NO_OBJECT, PermissionError) as error:  # macOS says of a folder that it is not permitted
+            if isinstance(error, PermissionError) and not os.path.isdir(target):
+                raise
 
     def delete_folder(self, folder: str) -> None:
-        shutil.rmtree(self._within(folder), ignore_errors=True)
+        target = self._within(folder)
+        while True:
+            try:
+                return shutil.rmtree(target)
+            except NotADirectoryError:
+                return
+            except FileNotFoundError:  # the folder itself, or something in it that another process has just deleted
+                if not os.path.lexists(target):
+                    return
 
     def fetch(self, path: str, target: Path) -> None:
-        shutil.copyfile(self._within(path), target)
+        try:
+            shutil.copyfile(self._within(path), target)
+        except _NO_OBJECT as error:
+            raise _missing(path) from error
 
     def adopt(self, folder: Path, prefix: str) -> bool:
         target = self._within(prefix)
@@ -161,6 +188,10 @@ class LocalArtifactStore(ArtifactStore):
             return error
         reason = os.strerror(error.errno or 0).lower()
         return type(error)(error.errno, f"cannot write '{path}' in the artifact store {self._root}: {reason}; {cure}")
+
+
+def _missing(path: str) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, "there is no such object", path)
 
 
 def _remove(path: str) -> None:

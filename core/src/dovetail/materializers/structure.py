@@ -24,12 +24,11 @@ from dovetail.values.encoding import type_name
 _DEEPEST = 100  # levels; deep enough for data, shallow enough to be read from inside any call
 _INLINE_BYTES = 1 << 16
 _ATOMS = frozenset({str, int, bool, type(None)})
-_NUMBERS = frozenset({float, int, bool})
+_PLAIN = _ATOMS | {float}
 _ARRAYS = "arrays.npy"
 _FACTORIES: Mapping[str, Any] = {
     cls.__name__: cls
-    for cls in (int, float, complex, bool, str, bytes, list, tuple, dict, set, frozenset)
-    + (collections.OrderedDict, collections.Counter, collections.deque)
+    for cls in (int, float, complex, bool, str, bytes, list, tuple, dict, set, frozenset, collections.OrderedDict, collections.Counter)
 }
 
 
@@ -169,12 +168,9 @@ class Encoder:
 def _plain(values: Any) -> bool:
     """Whether JSON holds these values as they are: strings, integers and finite floats."""
     classes = set(map(type, values))
-    if classes <= _ATOMS:
-        return True
-    try:
-        return classes <= _NUMBERS and all(map(math.isfinite, values))
-    except OverflowError:  # an integer larger than any float
+    if not classes <= _PLAIN:
         return False
+    return float not in classes or all(map(math.isfinite, [value for value in values if type(value) is float]))
 
 
 def _items(encoder: Encoder, value: Any) -> list[Any]:

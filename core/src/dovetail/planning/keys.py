@@ -50,6 +50,8 @@ def resolve(given: Mapping[str, Any], output_of: Callable[[str, str], Mapping[st
 
     `output_of` gives the recorded output of an invocation, by its name.
     """
+    if "artifact" in given:
+        return dict(given)
     if "from" in given:
         output = output_of(given["from"], given["output"])
         if output is None:

@@ -305,7 +305,7 @@ def variable(name: str, others: list[str], seconds: float) -> tuple[Annotated[st
 def with_variables(seconds: float) -> None:
     for name, others in (("a", ["b"]), ("b", ["a"])):
         environment = Environment(env={"DOVETAIL_CONTRACT_MARK": f"for {name}"})
-        variable.with_options(environment=environment)(name, others, seconds, id=name)
+        variable.with_options(environment=environment, id=name)(name, others, seconds)
     variable.with_options(id="c")("c", [], 0.0)
 
 

@@ -204,7 +204,11 @@ def _changed_by_statement(statement: ast.AST, nodes: tuple[ast.AST, ...]) -> set
             found.add(changed_by(node))
         elif isinstance(node, ast.Call):
             found.add(mutated_by_call(node))
-    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) and isinstance(statement.value.func, ast.Attribute):
+    if (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Call)
+        and isinstance(statement.value.func, ast.Attribute)
+    ):
         found.add(changed_by(statement.value.func.value))  # a method called for its effect
     return {chain for chain in found if chain is not None}
 

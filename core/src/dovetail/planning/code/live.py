@@ -23,6 +23,7 @@ _SEQUENCES = (list, tuple, deque)
 _SETS = (set, frozenset)
 _MAPPINGS = (dict, OrderedDict, defaultdict, Counter, ChainMap, types.MappingProxyType)
 _CONTAINERS = frozenset({*_SEQUENCES, *_SETS, *_MAPPINGS})
+_BASES: tuple[Any, ...] = (str, int, float, bytes, list, tuple, set, frozenset)
 _CHANGEABLE = (list, dict, set, bytearray, deque)
 _BUILTINS = (types.BuiltinFunctionType, types.MethodWrapperType, types.WrapperDescriptorType, types.MethodDescriptorType)
 _SINGLE = (type(Ellipsis), type(NotImplemented))
@@ -98,7 +99,10 @@ class Description:
             self._reach.class_(cls)
             return encode(value)
         if _is_frozen(cls):
-            return {"frozen": self._class_name(cls), "fields": [[name, self.of(getattr(value, name, None))] for name in _field_names(cls)]}
+            return {
+                "frozen": self._class_name(cls),
+                "fields": [[name, self.of(getattr(value, name, None))] for name in _field_names(cls)],
+            }
         self.plain = False
         for kind, describe in _KINDS:
             if issubclass(cls, kind):
@@ -181,18 +185,23 @@ class Description:
             return self.of(function)
         label = self._reach.class_(cls)
         if label is not None:
-            return {"instance": label, "state": self.of(_state(value)) if self._closed else self.changing(_state(value))}
+            state = [*_contents(value, cls), _state(value)]
+            return {"instance": label, "state": self.of(state) if self._closed else self.changing(state)}
         if function is not None:
             return {"wrapped": self.of(function), "by": type_name(cls)}
+        return self._foreign(value, cls)
+
+    def _foreign(self, value: Any, cls: type) -> Any:
         if cls.__module__ == "logging":
             return {"logger": getattr(value, "name", None)}
         if cls.__module__ == "typing":
             return {**self._alias(value), "name": getattr(value, "__name__", None)}
-        if issubclass(cls, (str, int, float, bytes)):
-            base: Any = next(kind for kind in (str, int, float, bytes) if issubclass(cls, kind))
-            return {"kind": type_name(cls), "value": encode(base(value))}
-        if _is_importable(value):
-            return {"object": f"{module_name(value.__module__)}:{value.__qualname__}"}
+        contents = _contents(value, cls)
+        if contents:
+            return {"kind": type_name(cls), "contents": self.of(contents[0])}
+        name = _import_name(value)
+        if name is not None:
+            return {"object": name}
         return self._encoded(value, cls) if self._closed else {"type": type_name(cls)}
 
     def _encoded(self, value: Any, cls: type) -> Any:
@@ -266,15 +275,32 @@ def _type_arguments(value: Any) -> tuple[Any, ...]:
     return (getattr(value, "__origin__", None), *(getattr(value, "__args__", None) or ()))
 
 
-def _is_importable(value: Any) -> bool:
-    """Whether a module's attribute is this very object, so that its name says what it is."""
+def _contents(value: Any, cls: type) -> list[Any]:
+    """As the only member, what an object of a subclass holds as the string, number or container that it also is."""
+    if issubclass(cls, dict):
+        return [dict(dict.items(value))]
+    kind = next((kind for kind in _BASES if issubclass(cls, kind)), None)
+    if kind is None:
+        return []
+    return [
+        list(kind.__iter__(value))
+        if kind in (list, tuple)
+        else set(kind.__iter__(value))
+        if kind in _SETS
+        else kind.__new__(kind, value)
+    ]
+
+
+def _import_name(value: Any) -> str | None:
+    """Where a module's attribute is this very object, its name says what it is."""
     try:
+        name = getattr(value, "__qualname__", None) or value.__name__
         found: Any = sys.modules.get(value.__module__)
-        for part in value.__qualname__.split("."):
+        for part in name.split("."):
             found = getattr(found, part)
     except Exception:  # no such name, or a stranger's attribute access
-        return False
-    return found is value
+        return None
+    return f"{module_name(value.__module__)}:{name}" if found is value else None
 
 
 _CALLABLES = (types.FunctionType, types.MethodType, functools.partial)

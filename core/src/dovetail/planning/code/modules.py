@@ -130,7 +130,9 @@ class Modules:
         if not isinstance(file, str):
             return False
         path = os.path.abspath(file)
-        return self._project.owns(path) or (self._beside is not None and path.startswith(self._beside) and not _is_installed(path))
+        return self._project.owns(path) or (
+            self._beside is not None and path.startswith(self._beside) and not _is_installed(path)
+        )
 
     def _imported_by(self, module: Module) -> Iterator[Module]:
         for imported in module.source.top.imports if module.source else ():

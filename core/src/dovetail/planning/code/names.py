@@ -183,7 +183,9 @@ class NameWalk(ABC):
         live = self.tally.live(module)
         if binding is not None and binding.definitions:
             self.count(module, label, binding.units)
-            if live is not None and name in live:
+            if live is not None and name in live and binding.assignments:
+                self.value(module, name, live[name])
+            elif live is not None and name in live:
                 self.compare(module, name, binding, live[name])
         elif binding is not None and binding.assignments:
             self._constant(module, name, binding, live)

@@ -23,7 +23,9 @@ class Session:
         self.resolver = Resolver(self.modules)
         self.places = Places(self.modules)
         roots = {str(project.root), os.path.realpath(project.root), *([beside.rstrip(os.sep)] if beside else [])}
-        self._roots = [json.dumps(root, ensure_ascii=False)[1:-1] for root in sorted(roots, key=len, reverse=True) if len(root) > 1]
+        self._roots = [
+            json.dumps(root, ensure_ascii=False)[1:-1] for root in sorted(roots, key=len, reverse=True) if len(root) > 1
+        ]
         self._loaded: dict[frozenset[str], set[str]] = {}
 
     def digest(self, value: Any) -> str:

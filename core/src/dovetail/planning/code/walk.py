@@ -59,7 +59,7 @@ class Walk(NameWalk):
     def compare(self, module: Module, name: str, binding: Binding, value: Any) -> None:
         Description(self, closed=False).members(value)
         function = innermost(value)
-        if binding.assignments or binding.changes or binding.imports or not is_a(function, types.FunctionType):
+        if binding.changes or binding.imports or not is_a(function, types.FunctionType):
             return
         place = self._place(function)
         lines = {line_of(unit.nodes[0]): unit for unit in binding.definitions}
@@ -96,7 +96,11 @@ class Walk(NameWalk):
         namespace: Mapping[str, Any] = place.module.namespace or {}
         loader = getattr(namespace.get("__spec__"), "loader", None) or namespace.get("__loader__")
         source = place.module.source
-        if source is not None and type(loader).__name__ in _PLAIN_LOADERS and (place.edited or not source.gives(function.__code__)):
+        if (
+            source is not None
+            and type(loader).__name__ in _PLAIN_LOADERS
+            and (place.edited or not source.gives(function.__code__))
+        ):
             self.tally.edited(place.module)
 
     def _closure(self, function: types.FunctionType, place: Place, closed: bool) -> None:
