@@ -22,7 +22,7 @@ from blake3 import blake3
 _RUN_ID = re.compile(r"[0-9a-hjkmnp-tv-z]{26}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
-_TOP = {"format.json", "artifacts", "code", "names", "runs", "cache", "changes", "deployments", "schedules", "tmp", "canary", "clock"}
+_TOP = {"format.json", "artifacts", "code", "names", "runs", "cache", "changes", "deployments", "schedules", "tmp", "canary", "clock", "damaged"}
 _FINAL = {"completed", "cached", "failed", "skipped", "interrupted", "cancelled"}
 _OF_A_RUN = {"run.json", "plan.json", "started.json", "finished.json", "cancel.json", "heartbeat", "steps"}
 _OF_A_STEP = {"plan.json", "outcome.json", "expansion.json", "attempts"}
@@ -69,8 +69,9 @@ class _Checker:
         self.names()
         self.models()
         self.cache()
-        for path in self._files("code"):
-            self.code(path)
+        for folder in self._children("code"):
+            for path in (*folder.glob("package.zip"), *folder.glob("g*/package.zip")):
+                self.code(folder.name, path)
         for folder in ("canary", "clock"):
             for path in self._files(folder):
                 self.wrong(f"{path.relative_to(self.root)} was left behind")
@@ -163,7 +164,8 @@ class _Checker:
         for step in self._children(f"runs/{day}/{name}/steps"):
             self.step(name, step, planned)
         package = header.get("package")
-        if package and not (self.root / "code" / package / "package.zip").is_file():
+        code = self.root / "code" / str(package)
+        if package and not (code / "package.zip").is_file() and not list(code.glob("g*/package.zip")):
             self.wrong(f"run {name}: its code package {package} is not there")
         if finished is None:
             self.found.open_runs.append(name)
@@ -295,7 +297,7 @@ class _Checker:
         elif outcome["status"] == "completed" and (outcome.get("outputs", {}) != entry["outputs"] or outcome.get("key") != key):
             self.wrong(f"{where} is not what step {entry['invocation']} of run {entry['run']} came to")
 
-    def code(self, path: Path) -> None:
+    def code(self, digest: str, path: Path) -> None:
         import zipfile
 
         try:
@@ -305,7 +307,7 @@ class _Checker:
             self.wrong(f"{path.relative_to(self.root)} cannot be read: {error}")
             return
         text = json.dumps(hashed, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-        if blake3(text).hexdigest() != path.parent.name:
+        if blake3(text).hexdigest() != digest:
             self.wrong(f"{path.relative_to(self.root)} does not hold what its digest says")
 
     # -- files ---------------------------------------------------------------------------------------------------------

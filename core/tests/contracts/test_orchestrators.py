@@ -17,4 +17,4 @@ class TestLocalOrchestrator(OrchestratorContract):
 class TestLocalOrchestratorWithProcesses(OrchestratorContract):
     @pytest.fixture
     def orchestrator(self) -> LocalOrchestrator:
-        return LocalOrchestrator(workers=4, cpu=2.0, processes=True)
+        return LocalOrchestrator(workers=2, cpu=2.0, processes=True)

@@ -73,7 +73,7 @@ def perform(attempt: Attempt) -> dict[str, Any]:
         outcome = _outcome(attempt, scope, started, Status.COMPLETED, outputs)
     except BaseException as error:
         scope.end(Status.FAILED)
-        outcome = _outcome(attempt, scope, started, _ending(error), {}, error)
+        outcome = _outcome(attempt, scope, started, ending(error), {}, error)
         flush(scope)
         raise AttemptFailed(error, outcome) from error
     scope.end(Status.COMPLETED)
@@ -326,7 +326,7 @@ def describe_error(error: BaseException) -> dict[str, str]:
     return {"type": type_name(type(error)), "message": str(error), "traceback": "".join(lines)}
 
 
-def _ending(error: BaseException) -> Status:
+def ending(error: BaseException) -> Status:
     return Status.CANCELLED if isinstance(error, (KeyboardInterrupt, RunCancelled)) else Status.FAILED
 
 

@@ -97,13 +97,13 @@ class Driver:
     # -- the loop ------------------------------------------------------------------------------------------------------
 
     def has_work(self) -> bool:
-        """Whether any step has to run, once everything that need not is settled."""
+        """Whether any step has to run or runs, once everything that need not is settled."""
         self._pending.extend(self._startable())
-        return bool(self._pending)
+        return bool(self._pending or self._running)
 
     def drive(self, start: Callable[[Task], None], *, slots: int, capacity: Resources | None = None) -> None:
         """See RunControl."""
-        while self.has_work() or self._running:
+        while self.has_work():
             if self._reason_to_stop() is not None:
                 self._drop_pending()
             elif len(self._pending) == 1 and not self._running:
@@ -353,8 +353,13 @@ class Driver:
                 else:
                     self._ready.append(name)
 
-    def running(self) -> list[StepTask]:
-        return list(self._running.values())
+    def settle_open(self, status: Status, why: str) -> None:
+        """Take up what is recorded of steps that were left when the driver was interrupted, and end those of which nothing is."""
+        now = time.time()
+        for name, step in self._steps.items():
+            if name not in self.outcomes:
+                commit(self.workspace, self.info, step, None, {"status": status.value, "why": why, "started": now, "ended": now, "inputs": {}, "outputs": {}})
+                self.outcomes[name] = self.records.outcome(name) or {}
 
 
 def _gathered(statuses: set[Status]) -> Status:
@@ -373,16 +378,15 @@ def _threads(slots: int) -> Any:
 def _run_and_report(start: Callable[[Task], None], task: StepTask, done: queue.SimpleQueue[StepTask]) -> None:
     try:
         _guarded(start, task)
-    except BaseException as error:  # reaches the caller through the run's outcome
-        task.error = error
-    done.put(task)
+    finally:
+        done.put(task)
 
 
 def _guarded(start: Callable[[Task], None], task: StepTask) -> None:
     """Start a task, and make sure that it has an outcome whatever the orchestrator or the store did."""
     try:
         start(task)
-    except Exception as error:
+    except BaseException as error:  # reaches the caller through the run's outcome
         task.fail(error)
     if task.outcome is None:
         task.outcome = task.driver.records.outcome(task.invocation)

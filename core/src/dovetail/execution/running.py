@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import getpass
 import platform
@@ -12,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from dovetail.components.orchestrator import Orchestrator
-from dovetail.errors import ConfigurationError, RunCancelled
+from dovetail.errors import ConfigurationError, DovetailError, RunCancelled
 from dovetail.execution.attempt import flush_all
 from dovetail.execution.driver import Driver, Listener
 from dovetail.execution.finishing import status_of, summary
@@ -62,20 +63,10 @@ def execute(
     orchestrator: Any = workspace.stack.build("orchestrator")
     if not isinstance(orchestrator, Orchestrator):
         raise ConfigurationError(f"Stack '{workspace.stack.name}' has no orchestrator.")
-    interrupted: KeyboardInterrupt | None = None
     driver.announce("dovetail_run_started", {"status": Status.RUNNING.value, "resumes": plan.resumes})
-    main = threading.get_ident()
     nested = current() is not None
     with taking_part(nested=nested), apart(), Pulse(driver.records, process_identity(), flush=lambda: flush_all(plan.run_id), on_cancel=lambda: _stop(driver)):
-        try:
-            _submit(driver, orchestrator, plan)
-        except KeyboardInterrupt as error:
-            interrupted = error
-            driver.cancel()
-            _stop_others(driver, main)
-            _submit(driver, orchestrator, plan)
-        finally:
-            driver.close()
+        interrupted = _drive(driver, orchestrator, plan)
         finished = _finish(driver, plan)
     failure = str(driver.first_error) if driver.first_error is not None else None
     driver.announce("dovetail_run_finished", {"status": finished["status"], "seconds": finished["ended"] - plan.created, "error": failure})
@@ -84,6 +75,27 @@ def execute(
     if interrupted is not None:
         raise interrupted
     return finished, driver.first_error
+
+
+def _drive(driver: Driver, orchestrator: Orchestrator, plan: Plan) -> KeyboardInterrupt | None:
+    """Have the steps run; gives the interrupt that ended it early. Whatever else ends it early is raised once the run is closed."""
+    interrupted = None
+    try:
+        _submit(driver, orchestrator, plan)
+    except KeyboardInterrupt as error:
+        interrupted = error
+        driver.cancel()
+        _stop_others(driver, threading.get_ident())
+        _submit(driver, orchestrator, plan)
+        driver.settle_open(Status.CANCELLED, "the run was cancelled")
+    except Exception as error:
+        with contextlib.suppress(DovetailError, OSError):  # the store may be what failed; then a reader closes the run
+            driver.settle_open(Status.INTERRUPTED, f"what drove the run failed: {type(error).__name__}: {error}")
+            _finish(driver, plan)
+        raise
+    finally:
+        driver.close()
+    return interrupted
 
 
 def _submit(driver: Driver, orchestrator: Orchestrator, plan: Plan) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dovetail.errors import DovetailError, RunCancelled, StepFailed
-from dovetail.execution.attempt import Attempt, commit, describe_error, retries, settle
+from dovetail.execution.attempt import Attempt, commit, describe_error, ending, retries, settle
 from dovetail.execution.pool import WorkerPool
 from dovetail.execution.work import RunInfo
 from dovetail.graph.definition import StepDefinition
@@ -133,11 +133,11 @@ class StepTask:
         self._commit(outcome)
 
     def fail(self, error: BaseException) -> None:
-        """Commit that it could not be run, because of the orchestrator or the store."""
+        """Commit that it could not be run, because of the orchestrator or the store, or that it was stopped outside its function."""
         self.error = error
         now = time.time()
         outcome = {
-            "status": Status.FAILED.value, "started": now, "ended": now, "inputs": dict(self.inputs), "outputs": {}, "error": describe_error(error)
+            "status": ending(error).value, "started": now, "ended": now, "inputs": dict(self.inputs), "outputs": {}, "error": describe_error(error)
         }  # fmt: skip
         try:
             self._commit(outcome)

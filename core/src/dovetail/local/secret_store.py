@@ -42,6 +42,8 @@ class LocalSecretStore(SecretStore):
                 raise NameRefused(
                     f"The secret key {key!r} holds a dot, which stands between a secret's name and its key. Use '_'."
                 )
+            if " " in key:
+                raise NameRefused(f"The secret key {key!r} holds a space, so no reference could name it. Use '_'.")
         twin = next((other for other in self.names() if other != name and folded(other) == folded(name)), None)
         if twin is not None:
             raise NameRefused(f"There is a secret '{twin}', which differs from '{name}' in case only. Choose another name.")

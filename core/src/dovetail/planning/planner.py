@@ -51,7 +51,7 @@ class Planner:
         self._live: Live = traced.live
         self._request = request
         self._reader = CodeReader(workspace.project)
-        self._identities: dict[str, CodeIdentity] = {}
+        self._files: set[Path] = set()
         self._codes: dict[str, Code] = {}
         self._bases: dict[Any, tuple[str | None, str | None, str | None]] = {}
         self._outputs: dict[str, Mapping[str, Any]] = {}
@@ -126,11 +126,15 @@ class Planner:
 
     def _base_afresh(self, node: Node, options: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:
         definition = self._live.definitions[node.invocation]
-        identity = self._identify(definition.source, definition.function)
+        identity = self._identify(definition.function)
         self._codes.setdefault(identity.digest, Code(identity.parts, identity.packages))
         extra = self._extra(node)
-        materializers = {name: self._identify(name, cls).digest for name, cls in self._live.materializers.items()}
-        base = base_of(identity.digest, identity.packages, node.outputs, materializers, extra)
+        chosen = {spec.materializer for spec in node.outputs}
+        materializers = {name: self._identify(cls) for name, cls in self._live.materializers.items() if name in chosen}
+        packages = dict(identity.packages)
+        for found in materializers.values():
+            packages.update(found.packages)
+        base = base_of(identity.digest, packages, node.outputs, {name: found.digest for name, found in materializers.items()}, extra)
         off = self._request.enable_cache is False or options.get("enable_cache") is False
         if off and self._request.enable_cache is not True:
             return identity.digest, None, "caching is off"
@@ -138,10 +142,10 @@ class Planner:
             return identity.digest, None, identity.uncacheable
         return identity.digest, base, None
 
-    def _identify(self, source: str, found: Any) -> CodeIdentity:
-        if source not in self._identities:
-            self._identities[source] = self._reader.identify(found)
-        return self._identities[source]
+    def _identify(self, found: Any) -> CodeIdentity:
+        identity = self._reader.identify(found)
+        self._files.update(identity.files)
+        return identity
 
     def _extra(self, node: Node) -> Any:
         """What `cache_key=` adds: the value given, or what the callable makes of those parameters that it names."""
@@ -194,10 +198,9 @@ class Planner:
         return found
 
     def _package(self) -> str | None:
-        files: set[Path] = set()
-        for identity in self._identities.values():
-            files.update(identity.files)
-        return keep_code(self._workspace.ledger.records, self._workspace.project, files) if self._request.keep else None
+        if not self._request.keep:
+            return None
+        return keep_code(self._workspace.ledger.records, self._workspace.project, self._reader.imported_with(self._files))
 
 
 def look_up(workspace: Workspace, key: str) -> tuple[dict[str, Any] | None, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,7 +82,7 @@ class OrchestratorContract(Contract):
         assert submitted == []
 
     def test_the_record_is_the_local_orchestrators(self, trial: Trial, reference: Trial, project: TrialProject) -> None:
-        for name in ("fan", "diamond", "layers", "placed", "broken", "talkative"):
+        for name in ("diamond", "layers", "broken", "talkative"):
             pipeline = getattr(project.pipelines, name)
             assert described(trial.run(pipeline)) == described(reference.run(pipeline)), name
 
@@ -220,16 +221,18 @@ class OrchestratorContract(Contract):
         if most is None or most.cpu is None:
             assert trial.run(project.pipelines.greedy, cpu=0.1).status is Status.COMPLETED
             return
-        run = trial.run(project.pipelines.competing, cpu=0.6 * most.cpu, seconds=2.0)
+        run = trial.run(project.pipelines.competing, cpu=0.6 * most.cpu, seconds=1.0)
         assert [run.steps[name].output.load() for name in ("a", "b")] == [False, False], "more was given than there is"
         if self._states(trial, Capability.PARALLEL):
             run = trial.run(project.pipelines.competing, cpu=0.4 * most.cpu, seconds=60.0)
             assert [run.steps[name].output.load() for name in ("a", "b")] == [True, True], "what there is was not given"
 
     def test_a_step_that_asks_for_more_than_there_is_is_refused(self, trial: Trial, project: TrialProject) -> None:
+        if self._refuses(trial, Capability.RESOURCES, project.pipelines.greedy, "resources", cpu=0.1):
+            return
         most = self._orchestrator(trial).capacity()
-        if not self._states(trial, Capability.RESOURCES) or most is None or most.cpu is None:
-            assert self._refuses(trial, Capability.RESOURCES, project.pipelines.greedy, "resources", cpu=1e6) or most is None
+        if most is None or most.cpu is None:
+            assert trial.plan(project.pipelines.greedy, cpu=1000).step("scaled").resources.cpu == 1000
             return
         with pytest.raises(PreflightFailed, match="asks for cpu"):
             trial.plan(project.pipelines.greedy, cpu=most.cpu + 1)
@@ -243,12 +246,13 @@ class OrchestratorContract(Contract):
             run = trial.run(project.pipelines.with_python)
             assert run.status is Status.COMPLETED, run.error
 
-    def test_a_setting_that_the_stack_waives_is_let_through(self, trial: Trial, project: TrialProject) -> None:
-        if self._states(trial, Capability.GPUS):
-            assert trial.plan(project.pipelines.graphical).step("scaled").resources.gpu == 1
-            return
-        trial.workspace.stack.waive = ("resources.gpu",)
-        assert trial.run(project.pipelines.graphical).status is Status.COMPLETED
+    def test_a_setting_that_the_stack_waives_stops_no_run(
+        self, orchestrator: Orchestrator, store: ArtifactStore, project: TrialProject
+    ) -> None:
+        trial = project.on(orchestrator, store, waive=("resources.gpu",))
+        assert trial.plan(project.pipelines.graphical).step("scaled").resources.gpu == 1
+        if not self._states(trial, Capability.GPUS):
+            assert trial.run(project.pipelines.graphical).status is Status.COMPLETED
 
     def test_its_own_check_finds_nothing_wrong(self, orchestrator: Orchestrator) -> None:
         assert orchestrator.check() == []
@@ -267,7 +271,7 @@ class OrchestratorContract(Contract):
         """Whether the capability is not stated; then the plan has to be refused, naming the setting and who cannot honour it."""
         if self._states(trial, capability):
             return False
-        with pytest.raises(PreflightFailed, match=f"sets {setting}, which orchestrator '{self._orchestrator(trial).name}'"):
+        with pytest.raises(PreflightFailed, match=re.escape(f"sets {setting}, which orchestrator '{self._orchestrator(trial).name}'")):
             trial.plan(pipeline, **parameters)
         return True
 

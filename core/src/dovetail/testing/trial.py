@@ -40,11 +40,13 @@ _CHOICES = ("DOVETAIL_STACK", "DOVETAIL_PROJECT", "DOVETAIL_PLUGINS", "CI")
 
 
 class GivenStack(Stack):
-    """A stack of these very components. Where it has to make one anew, or another process has to, it is made alike."""
+    """A stack of these very components, and of `more`. Where it has to make one anew, or another process has to, it is made alike."""
 
-    def __init__(self, given: Sequence[Component], registry: Registry, project: Project, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, given: Sequence[Component], registry: Registry, project: Project, waive: Sequence[str] = (), more: Sequence[ComponentSpec] = ()
+    ) -> None:
         specs = [spec_of(component, registry) for component in given]
-        super().__init__("contract", specs, registry=registry, project=project, environ=environ)
+        super().__init__("contract", [*specs, *more], registry=registry, project=project, waive=waive)
         self._given = {component.component_type: component for component in given}
         for spec, component in zip(specs, given, strict=True):
             self._built[spec.component_type] = component.called(spec.name, spec.flavor)
@@ -125,9 +127,9 @@ class TrialProject:
     registry: Registry
     pipelines: Any
 
-    def on(self, *components: Component) -> Trial:
-        """A stack of these very components."""
-        stack = GivenStack(components, self.registry, self.project, os.environ)
+    def on(self, *components: Component, waive: Sequence[str] = ()) -> Trial:
+        """A stack of these very components, which may leave the settings in `waive` unhonoured."""
+        stack = GivenStack(components, self.registry, self.project, waive)
         return Trial(assemble(self.project, self.registry, stack))
 
 

@@ -45,8 +45,9 @@ def _owns(root: str, file: str) -> bool:
     parts = path.split(os.sep)
     if any(part in _INSTALLED for part in parts):
         return False
-    if path.startswith(os.path.realpath(root) + os.sep):
-        return not path.startswith((os.path.realpath(sys.prefix) + os.sep, _dovetail_folder()))
+    real_root, prefix = os.path.realpath(root) + os.sep, os.path.realpath(sys.prefix) + os.sep
+    if path.startswith(real_root):
+        return not path.startswith(_dovetail_folder()) and (real_root.startswith(prefix) or not path.startswith(prefix))
     return any(path.startswith(editable) for editable in editable_roots())
 
 

@@ -39,7 +39,7 @@ class Walk(NameWalk):
             self.tally.package(function.__globals__.get("__name__"))
             return None
         self.tally.root(place.module)
-        self.push(("function", id(function)), self._function, function, place, closed)
+        self.push(("function", id(function), closed), self._function, function, place, closed)
         return place.label, place.changed
 
     def class_(self, cls: type) -> str | None:
