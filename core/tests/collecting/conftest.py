@@ -74,3 +74,17 @@ def run(made: Any, **parameters: Any) -> Run:
 
 def digests(run: Run) -> set[str]:
     return {artifact.digest for step_run in run.steps.values() for artifact in step_run.outputs.values()}
+
+
+@pytest.fixture
+def bucket(home: Path, tmp_path: Path) -> str:
+    """The name of a stack whose store is not a local folder."""
+    (home / "stacks").mkdir(parents=True)
+    (home / "stacks" / "away.yaml").write_text(
+        f"""
+components:
+  orchestrator: {{type: local, name: o}}
+  artifact_store: {{type: memory, name: m, configuration: {{bucket: "{tmp_path.name}"}}}}
+"""
+    )
+    return "away"

@@ -100,6 +100,23 @@ def test_a_list_goes_before_its_items(store: Path, monkeypatch: pytest.MonkeyPat
     assert all(order.index(listed.digest) < order.index(item) for item in items)
 
 
+def test_no_reader_ever_finds_an_artifact_with_half_of_its_files(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = mapping.with_options(stack=bucket, enable_cache=False)(count=4)
+    client = Client(bucket)
+    client.delete(run)
+    deleted: list[str] = []
+    cls = type(client.ledger.store)
+    delete = cls.delete
+    monkeypatch.setattr(cls, "delete", lambda self, path: (deleted.append(path), delete(self, path))[1])
+    gone = [each for each in collect(Client(bucket).ledger, now=IN_SIX_WEEKS) if each.kind == "artifact"]
+    assert len(gone) >= 6
+    for each in gone:
+        payload = [number for number, path in enumerate(deleted) if path.startswith(f"{each.path}/data/")]
+        assert all(deleted.index(f"{each.path}/manifest.json") < number for number in payload)
+    assert sum("/data/" in path for path in deleted) >= 5
+    assert not [path for path, _ in client.ledger.store.walk("artifacts") if "/used/" not in path and "/condemned/" not in path]
+
+
 def test_an_artifact_that_was_saved_outside_any_run_stays(store: Path) -> None:
     saved = save_artifact({"a": 1}, "settings")
     assert collect(ledger(), now=IN_SIX_WEEKS) == []

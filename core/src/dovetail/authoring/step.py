@@ -57,7 +57,7 @@ class Step(Generic[P, R]):
         parameters = self.definition.signature.parameters
         after = kwargs.pop("after", ()) if "after" in kwargs and "after" not in parameters else ()
         id_ = kwargs.pop("id", None) if "id" in kwargs and "id" not in parameters else None
-        listed = list(after) if isinstance(after, list) else [after] if after != () else []
+        listed = list(after) if isinstance(after, (list, tuple)) else [after]
         return [*self._after, *listed], id_ or self._id
 
     def with_options(self, *, name: str | None = None, after: Any = None, id: str | None = None, **options: Any) -> Step[P, R]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -33,6 +34,7 @@ class Client:
         scope = current()
         self.workspace = workspace or (scope.workspace if scope is not None and stack is None else open_workspace(stack))
         self.ledger: Ledger = self.workspace.ledger
+        self.unreadable: dict[str, str] = {}
         self._opened: Index | None = None
 
     @property
@@ -75,38 +77,37 @@ class Client:
         since: datetime | None = None,
         limit: int | None = 50,
     ) -> list[Run]:
-        """Runs, newest first. A record that cannot be read hides no other."""
-        found: list[Run] = []
-        for run_id in self.index.run_ids(since):
-            if limit is not None and len(found) >= limit:
-                break
-            try:
-                run = Run(self, run_id)
-                if _fits(run, pipeline, status, stack, tag):
-                    found.append(run)
-            except (Corrupt, NotFound):
-                continue
-        return found
+        """Runs, newest first. A record that cannot be read hides no other; `unreadable` then tells of it, by run."""
+        fitting = (run for run in self._runs(since) if _fits(run, pipeline, status, stack, tag))
+        return list(itertools.islice(fitting, limit))
 
     def get_run(self, which: str) -> Run:
         """A run by its id, a unique beginning of it, or its name (the newest of that name). Raises NotFound."""
         if layout.is_run_id(which) and self.ledger.run(which).header() is not None:
             return Run(self, which)
-        starts: list[str] = []
-        names: list[str] = []
-        for run_id in self.index.run_ids():
-            if run_id.startswith(which):
-                starts.append(run_id)
-                continue
-            name = Run(self, run_id).name
-            if name == which:
-                return Run(self, run_id)
-            names.append(name)
+        starts = [run_id for run_id in self.index.run_ids() if run_id.startswith(which)]
         if len(starts) > 1:
             raise NotFound("single run", which, starts, f"{len(starts)} runs begin so; give more characters.")
-        if not starts:
-            raise NotFound("run", which, names, f"These are the runs of stack '{self.workspace.stack.name}'; choose another with --stack.")
-        return Run(self, starts[0])
+        if starts:
+            return Run(self, starts[0])
+        names: list[str] = []
+        for run in self._runs():
+            if run.name == which:
+                return run
+            names.append(run.name)
+        raise NotFound("run", which, names, f"These are the runs of stack '{self.workspace.stack.name}'; choose another with --stack.")
+
+    def _runs(self, since: datetime | None = None) -> Iterator[Run]:
+        """Every run that can be read, newest first, read as far as the caller asks."""
+        for run_id in self.index.run_ids(since):
+            try:
+                run = Run(self, run_id)
+                if run.header:
+                    yield run
+            except Corrupt as error:
+                self.unreadable[run_id] = str(error)
+            except NotFound:
+                continue  # its writer died before it began
 
     def get_pipeline(self, name: str) -> Pipeline:
         """Raises NotFound for a name that no run has."""

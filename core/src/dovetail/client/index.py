@@ -15,6 +15,7 @@ from dovetail.errors import Corrupt
 from dovetail.ledger import layout
 from dovetail.ledger.ledger import Ledger
 from dovetail.ledger.runs import days
+from dovetail.ledger.shapes import odd_field
 from dovetail.values.project import cache_folder
 
 _SCHEMA = """
@@ -33,7 +34,7 @@ _RELISTED = 2  # days, counted back from today, whose runs are listed anew at ev
 
 
 class Index:
-    """The index of one store. `read_run` gives a run's last record, or None while it goes on."""
+    """The index of one store. `read_run` gives a run's last record, or None while it goes on. Raises Corrupt for a record that is none."""
 
     def __init__(self, ledger: Ledger, read_run: Callable[[str], Mapping[str, Any] | None]) -> None:
         self._ledger = ledger
@@ -69,9 +70,20 @@ class Index:
         if row is not None:
             found: Mapping[str, Any] = json.loads(row[0])
             return found
-        record = self._read_run(run_id)
+        record = self._read(run_id)
         if record is not None:
             self._add(run_id, record)
+        return record
+
+    def _read(self, run_id: str) -> Mapping[str, Any] | None:
+        path = f"{layout.run(run_id)}/finished.json"
+        try:
+            record = self._read_run(run_id)
+            odd = odd_field(path, record) if record is not None else None
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            odd = repr(error)
+        if odd is not None:
+            raise Corrupt(f"The records of run {run_id} are not what was written: {odd}. `dovetail store verify --repair` moves them aside.")
         return record
 
     def fill(self) -> None:

@@ -9,10 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from dovetail.errors import ConfigurationError, NotFound, StoreError, near
+from dovetail.errors import ConfigurationError, Corrupt, NotFound, StoreError, near
 from dovetail.execution.finishing import last_values
 from dovetail.execution.scope import current
 from dovetail.ledger.ledger import Ledger
+from dovetail.ledger.shapes import odd_field
 from dovetail.planning.readings import model_reading
 from dovetail.values.artifacts import Manifest
 from dovetail.values.encoding import decode
@@ -252,9 +253,14 @@ class Run:
         finished = self.query.finished(self.id)
         if finished is not None:
             return finished
-        found = self.query.ledger.run(self.id).header()
+        records = self.query.ledger.run(self.id)
+        found = records.header()
         if found is None:
             raise NotFound("run", self.id)
+        path = f"{records.base}/run.json"
+        odd = odd_field(path, found)
+        if odd is not None:
+            raise Corrupt(f"The record {path} is not what was written: {odd}. `dovetail store verify --repair` moves it aside.")
         return found
 
     @cached_property

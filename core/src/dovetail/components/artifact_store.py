@@ -7,7 +7,7 @@ import time
 import uuid
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -34,7 +34,7 @@ class ArtifactStore(Component):
     component_type: ClassVar[str] = "artifact_store"
     atomic_create: ClassVar[str] = ""
 
-    trusted: bool = False
+    trusted: bool = field(default=False, metadata={"help": "Load pickled payload too: all who can write to the store are trusted."})
 
     @abstractmethod
     def create(self, path: str, data: bytes | Path) -> bool:

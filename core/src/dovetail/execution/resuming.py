@@ -38,7 +38,7 @@ def plan_to_resume(run_id: str, workspace: Workspace) -> Plan:
     if finished["status"] in ("completed", "cached"):
         raise ConfigurationError(f"Run {old.run_name} ({run_id}) has completed, so there is nothing to resume.")
     use_package(workspace.ledger.records, old.package, old.root)
-    outcomes = {name: outcome for name in finished["steps"] if (outcome := records.outcome(name)) is not None}
+    outcomes = {name: outcome for name in finished["steps"] if (outcome := _usable(workspace.ledger, records.outcome(name))) is not None}
     live = Live()
     for step in old.steps:
         definition = definition_of(step)
@@ -48,6 +48,12 @@ def plan_to_resume(run_id: str, workspace: Workspace) -> Plan:
     graph = Graph(old.pipeline, nodes, old.source, old.parameters, {**old.options, "model": None} if not old.options.get("model") else old.options)
     request = Request(tags=(), resumes=run_id, taken=taken_outcomes(outcomes))
     return Planner(workspace, Traced(graph, live), request).plan()
+
+
+def _usable(ledger: Ledger, outcome: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """An outcome whose artifacts are there, and from now on noted as used."""
+    outputs = (outcome or {}).get("outputs", {}).values()
+    return outcome if all(ledger.artifacts.present(output["digest"]) for output in outputs) else None
 
 
 def _key_options(options: Mapping[str, Any]) -> dict[str, Any]:

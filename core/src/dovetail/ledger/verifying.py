@@ -75,6 +75,7 @@ class _Verification:
         self.records = self.bytes = self.void = self.unfinished = 0
         self.present: set[str] = set()
         self._told: set[str] = set()  # digests and paths of which a finding tells already
+        self._items: list[tuple[str, str]] = []  # a list's manifest, and an item that it names
         self._named: set[tuple[str, int]] = set()  # versions that a committed step run names
 
     def verify(self) -> None:
@@ -86,6 +87,8 @@ class _Verification:
                     self._record(path)
         for entry in list(self._store.scan("artifacts")):
             self._artifact(entry.name)
+        for path, item in self._items:
+            self._content(path, item, f"Artifact {path.split('/')[1][:12]} is a list with the item")
         for entry in list(self._store.scan("code")):
             self._package(entry.name)
         deleted = {change["run"] for _, change in read_changes(self._ledger) if change.get("delete") and "run" in change}
@@ -131,6 +134,7 @@ class _Verification:
             self._told.add(name)
             self._found("damaged", path, str(error))
             return
+        self._items += [(path, item) for item in manifest.items or ()]
         damage = list(self._ledger.artifacts.damage(manifest, f"{place}/data"))
         if not damage:
             self.present.add(name)
@@ -220,11 +224,9 @@ class _Verification:
         manifest = self._ledger.artifacts.find(found)  # it may have been written since
         if manifest is None:
             self._told.add(found)
-            self._missing(path, f"{who}, artifact {found[:12]}, which is not there.")
+            self._missing(path, f"{who}, which is artifact {found[:12]} and not there.")
             return
         self.present.add(found)
-        for item in manifest.items or ():
-            self._content(path, item, f"{who}, a list with the item")
 
     def _claimed(self, path: str, who: str) -> None:
         if self._store.stat(path) is None:

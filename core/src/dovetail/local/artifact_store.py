@@ -10,6 +10,7 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator
+from dataclasses import field
 from pathlib import Path
 from typing import ClassVar
 
@@ -23,16 +24,13 @@ _NO_OBJECT = (IsADirectoryError, NotADirectoryError)  # what is there is a folde
 
 
 class LocalArtifactStore(ArtifactStore):
-    """`path`: the folder, made when it is first written to. `durable`: fsync each record, at about a millisecond a record.
-
-    `trusted` says that pickled payload may be loaded: whoever can write to the folder can then run code as its readers.
-    """
+    """Whoever can write to the folder of a store that is `trusted` can run code as its readers: pickled payload is loaded from it."""
 
     atomic_create: ClassVar[str] = "link(2)"
 
-    path: Path
-    trusted: bool = True
-    durable: bool = False
+    path: str = field(metadata={"help": "The folder; it is made when it is first written to."})
+    trusted: bool = field(default=True, metadata={"help": "Load pickled payload too: all who can write to the folder are trusted."})
+    durable: bool = field(default=False, metadata={"help": "fsync each record, at about a millisecond a record."})
 
     def __post_init__(self) -> None:
         self._root = os.path.abspath(os.path.expanduser(str(self.path)))

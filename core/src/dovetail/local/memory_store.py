@@ -20,7 +20,7 @@ class MemoryArtifactStore(ArtifactStore):
     atomic_create: ClassVar[str] = "a lock over this process's memory"
 
     bucket: str = field(default="default", metadata={"help": "Stores of one name share their content."})
-    trusted: bool = True
+    trusted: bool = field(default=True, metadata={"help": "Load pickled payload too: only this process can have written it."})
 
     def create(self, path: str, data: bytes | Path) -> bool:
         content = data.read_bytes() if isinstance(data, Path) else data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import field
 from typing import ClassVar
 
 from dovetail.components import Capability, Orchestrator, RunControl, Task
@@ -13,10 +14,7 @@ _THREADS = 32
 
 
 class LocalOrchestrator(Orchestrator):
-    """`workers`: steps that may run at once, by default 4 more than there are cores. `processes`: every step gets a process.
-
-    `cpu`, `memory`: what running steps may ask for together, by default what the machine has.
-    """
+    """A step that must not share a process, because of a timeout or of what it sets for its process, gets one in any case."""
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         {
@@ -30,10 +28,10 @@ class LocalOrchestrator(Orchestrator):
         }
     )
 
-    workers: int | None = None
-    processes: bool = False
-    cpu: float | None = None
-    memory: int | None = None
+    workers: int | None = field(default=None, metadata={"help": "Steps that may run at once; 4 more than there are cores when not set."})
+    processes: bool = field(default=False, metadata={"help": "Give every step a process."})
+    cpu: float | None = field(default=None, metadata={"help": "Cores that running steps may ask for together; the machine's when not set."})
+    memory: int | None = field(default=None, metadata={"help": "Bytes that running steps may ask for together; the machine's when not set."})
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:

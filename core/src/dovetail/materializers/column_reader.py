@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from dovetail.errors import MaterializerError
@@ -10,6 +12,10 @@ from dovetail.materializers import arrow_file
 from dovetail.materializers.column_writer import MASKED, REQUIRED
 from dovetail.materializers.library import library
 from dovetail.materializers.structure import Decoder
+
+
+_WORTH_THREADS = 1 << 25  # bytes; half of reading is the kernel's clearing of fresh memory, which threads share
+_THREADS = 4
 
 
 class ColumnReader:
@@ -55,15 +61,35 @@ class ColumnReader:
             raise MaterializerError(f"{self._folder} holds a column of Python objects, which no file can hold. Run `dovetail store verify`.")
         return dtype
 
-    def uniform(self, specs: Any) -> Any:
+    def arrays(self, specs: list[Any]) -> list[Any]:
+        """One array for each description; large numpy columns are read by several threads."""
+        made, numbers = [None] * len(specs), []
+        for number, spec in enumerate(specs):
+            if spec["kind"] == "numpy" and self._dtype(spec).kind != "b":
+                made[number] = self._np.empty(spec["at"][0], self._dtype(spec))
+                numbers.append(number)
+            else:
+                made[number] = self.array(spec)
+        self._fill([made[number] for number in numbers], [specs[number] for number in numbers])
+        return made
+
+    def uniform(self, specs: list[Any]) -> Any:
         """All columns as the rows of one array where they are numpy columns of one type; else None."""
         kinds = {(spec["kind"], spec.get("dtype")) for spec in specs}
         if len(specs) < 2 or len(kinds) != 1 or specs[0]["kind"] != "numpy" or self._dtype(specs[0]).kind not in "iuf":
             return None
-        out = self._np.empty((len(specs), specs[0]["at"][0]), self._dtype(specs[0]))
-        for row, spec in zip(out, specs, strict=True):
-            self.copy_into(row, spec)
-        return out
+        block = self._np.empty((len(specs), specs[0]["at"][0]), self._dtype(specs[0]))
+        self._fill(list(block), specs)
+        return block
+
+    def _fill(self, outs: list[Any], specs: list[Any]) -> None:
+        if sum(out.nbytes for out in outs) < _WORTH_THREADS:
+            for out, spec in zip(outs, specs, strict=True):
+                self.copy_into(out, spec)
+            return
+        with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
+            for filled in [pool.submit(self.copy_into, out, spec) for out, spec in zip(outs, specs, strict=True)]:
+                filled.result()
 
     def objects(self, spec: Any) -> Any:
         return self._filled(self._decoder.decode(spec["v"]))
@@ -78,7 +104,7 @@ class ColumnReader:
         column = self.column(spec)
         if not self._pa.types.is_large_string(column.type):
             raise MaterializerError(f"{self._folder} holds {column.type} where text belongs. Run `dovetail store verify`.")
-        out = self._np.array(column.to_numpy(), dtype=object)
+        out = self._np.require(column.to_numpy(), dtype=object, requirements="W")
         if spec["missing"] == "nan" and column.null_count:
             out[column.is_null().to_numpy()] = self._np.nan
         return out

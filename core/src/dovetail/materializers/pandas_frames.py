@@ -80,7 +80,7 @@ class FrameMaterializer(_PandasMaterializer):
         block = columns.uniform(specs)
         if block is not None:
             return _with_about(pd.DataFrame(block.T, index=index, columns=labels, copy=False), document, decoder)
-        data = {number: _as_it_is(pd, columns.array(spec), index) for number, spec in enumerate(specs)}
+        data = {number: _as_it_is(pd, values, index) for number, values in enumerate(columns.arrays(specs))}
         frame = pd.DataFrame(data, index=index, copy=False)
         frame.columns = labels
         return _with_about(frame, document, decoder)

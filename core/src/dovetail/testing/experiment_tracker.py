@@ -147,7 +147,10 @@ class ExperimentTrackerContract(Contract):
         for own, step_run in opened if not tracker.process_wide_state else ():
             _log_number(own, step_run)
         for _, step_run in opened:
-            assert recorded(step_run) == Recorded({"name": step_run.name}, {"length": [(float(len(step_run.name)), None)]}, "completed")
+            arrived = recorded(step_run)
+            assert arrived.params == {"name": step_run.name}
+            assert [value for value, _ in arrived.metrics["length"]] == [float(len(step_run.name))]
+            assert arrived.status == "completed"
 
     def test_a_retry_goes_on_where_the_first_attempt_ended(self, begin: Any, recorded: Read) -> None:
         own, step_run = begin()

@@ -1,0 +1,173 @@
+"""Running one step of a past run again, here: with its own inputs and the code that the run kept, and without recording anything."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from dovetail.errors import ConfigurationError, NotFound
+from dovetail.execution.attempt import Attempt, run_function, save_outputs
+from dovetail.execution.importing import definition_of, use_package
+from dovetail.execution.resuming import recorded_plan
+from dovetail.execution.scope import StepScope
+from dovetail.execution.work import RunInfo
+from dovetail.ledger.ledger import Ledger
+from dovetail.ledger.overlay import OverlayStore
+from dovetail.planning.keys import resolve
+from dovetail.planning.workspace import Workspace
+from dovetail.stack.stack import Stack
+from dovetail.values.context import StepRun
+from dovetail.values.plan import Plan, PlanStep, Status
+from dovetail.values.project import find_project
+
+Caller = Callable[[Callable[..., Any], Mapping[str, Any]], Any]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A step that is ready to run again. `then`: what the run recorded of it; empty where it never ran.
+
+    `notes`: what is otherwise here than it was there.
+    """
+
+    plan: Plan
+    step: PlanStep
+    inputs: Mapping[str, Any]
+    then: Mapping[str, Any]
+    notes: tuple[str, ...]
+    workspace: Workspace
+
+    @property
+    def status(self) -> Status | None:
+        return Status(self.then["status"]) if self.then else None
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """`outputs`: what the outcome would say of each, by name. `same`: whether it is what the run got, where that is known."""
+
+    outputs: Mapping[str, Mapping[str, Any]]
+    same: Mapping[str, bool]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def prepare(workspace: Workspace, run_id: str, invocation: str) -> Replay:
+    """Find a step's inputs and make this process import the run's own code; call it before any of that code is imported.
+
+    Raises NotFound for a step that the run has not, ConfigurationError for one whose inputs or code are not there.
+    """
+    records = workspace.ledger.run(run_id)
+    plan = recorded_plan(workspace.ledger, run_id)
+    step = _step(workspace.ledger, plan, invocation)
+    outcome = records.outcome(invocation) or {}
+    inputs = _inputs(workspace.ledger, plan, step, outcome)
+    project = find_project(Path(plan.root)) if plan.root and Path(plan.root).is_dir() else workspace.project
+    use_package(workspace.ledger.records, plan.package, plan.root)
+    stack = Stack.from_snapshot(dict(plan.stack), workspace.registry, project)
+    ledger = Ledger(workspace.store, workspace.ledger.artifacts.materializers)
+    return Replay(plan, step, inputs, outcome, tuple(_notes(plan, step)), Workspace(project, workspace.registry, stack, ledger))
+
+
+def replay(prepared: Replay, call: Caller | None = None) -> Replayed:
+    """Run the step's function and save its outputs aside. Whatever it raises is raised.
+
+    `call`: how to call the function with its arguments, as under a debugger. Hooks are not called and no tracker is told;
+    what the step saves, tags or promotes is thrown away at the end.
+    """
+    with _aside(prepared.workspace) as workspace:
+        started = workspace.ledger.run(prepared.plan.run_id).started() or {}
+        info = replace(RunInfo.of(prepared.plan), models=started.get("models", {}), started=True)
+        definition = definition_of(prepared.step)
+        attempt = Attempt(workspace, info, prepared.step, definition, prepared.inputs, None)
+        scope = _scope(workspace, attempt)
+        try:
+            value = run_function(attempt, scope, call)
+            outputs = save_outputs(attempt, scope, value)
+        finally:
+            _stop_deployments(workspace, prepared.workspace)
+    then = prepared.then.get("outputs", {})
+    same = {name: output["digest"] == then[name]["digest"] for name, output in outputs.items() if name in then}
+    return Replayed(outputs, same, {name: points[-1][0] for name, points in scope.metrics.items()})
+
+
+def _step(ledger: Ledger, plan: Plan, invocation: str) -> PlanStep:
+    """The plan's part, for a child of a mapped step too."""
+    found = {step.invocation: step for step in plan.steps}
+    if invocation in found:
+        if found[invocation].node.mapped is not None:
+            children = (ledger.run(plan.run_id).expansion(invocation) or {}).get("children", [])
+            cure = f"Replay one of its children: {', '.join(children[:5])}." if children else ""
+            raise ConfigurationError(f"Step '{invocation}' is mapped: it ran once for each item. {cure}".rstrip())
+        return found[invocation]
+    parent, _, number = invocation.rpartition(".")
+    outcome = ledger.run(plan.run_id).outcome(invocation) if parent in found and number.isdecimal() else None
+    if outcome is None:
+        raise NotFound("step", invocation, found, f"These are the steps of run {plan.run_name}.")
+    node = replace(found[parent].node, invocation=invocation, mapped=None, when=(), after=())
+    return replace(found[parent], node=node)
+
+
+def _inputs(ledger: Ledger, plan: Plan, step: PlanStep, outcome: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the step was given; where it never began, what it would have been given."""
+    recorded = outcome.get("inputs", {})
+    if recorded or not step.node.inputs:
+        return dict(recorded)
+    records = ledger.run(plan.run_id)
+
+    def output_of(invocation: str, output: str) -> Mapping[str, Any] | None:
+        found: Mapping[str, Any] | None = (records.outcome(invocation) or {}).get("outputs", {}).get(output)
+        return found
+
+    resolved = {name: resolve(given, output_of) for name, given in step.node.inputs.items()}
+    missing = sorted(name for name, given in resolved.items() if given is None)
+    if missing:
+        why = f", because {outcome['why']}" if "why" in outcome else ""
+        raise ConfigurationError(f"Step '{step.invocation}' never ran{why}, and its input '{missing[0]}' was never made, so it cannot be replayed.")
+    return {name: given for name, given in resolved.items() if given is not None}
+
+
+def _notes(plan: Plan, step: PlanStep) -> Iterator[str]:
+    from importlib import metadata
+
+    packages = plan.codes[step.code].packages if step.code in plan.codes else {}
+    for name, version in packages.items():
+        try:
+            here = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            here = "not installed"
+        if here != version:
+            yield f"{name} was {version} and is {here} here"
+
+
+@contextmanager
+def _aside(workspace: Workspace) -> Iterator[Workspace]:
+    """The same workspace, with a ledger whose writes go to a folder that is removed at the end."""
+    cls = workspace.registry.component_class("artifact_store", "local")
+    with tempfile.TemporaryDirectory(prefix="dovetail-replay-", ignore_cleanup_errors=True) as folder:
+        upper: Any = cls(path=folder)
+        overlay = OverlayStore(upper=upper, lower=workspace.store, trusted=workspace.store.trusted)
+        yield replace(workspace, ledger=Ledger(overlay, workspace.ledger.artifacts.materializers))
+
+
+def _scope(workspace: Workspace, attempt: Attempt) -> StepScope:
+    run, step = attempt.run, attempt.step
+    parameters = {name: given["value"] for name, given in attempt.inputs.items() if "value" in given}
+    model = next(iter(run.models), None) if step.options.get("model") else None
+    step_run = StepRun(
+        run.run_id, run.run_name, run.pipeline, step.invocation, step.node.step, attempt.number, parameters, run.tags,
+        model, run.models.get(model) if model else None, run.stack["name"],
+    )  # fmt: skip
+    return StepScope(workspace, step_run)
+
+
+def _stop_deployments(workspace: Workspace, before: Workspace) -> None:
+    """A model that the step deployed would serve on, with nobody who knows of it."""
+    deployer: Any = None
+    for path, entry in list(workspace.store.walk("deployments")):
+        if before.store.stat(path) is None and entry.name.endswith(".json"):
+            deployer = deployer or workspace.stack.build("model_deployer")
+            deployer.stop(workspace.ledger.records.get(path)["handle"])

@@ -1,0 +1,171 @@
+"""Reads all that a plugin declares, in a fresh process in which the libraries that it requires cannot be imported.
+
+    python -m dovetail.testing.declarations PLUGIN      prints the facts as JSON
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.abc
+import inspect
+import json
+import re
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from dovetail.components.component import Capability, Component
+from dovetail.plugin import ComponentType, FlavorSpec
+from dovetail.registry import Registry
+from dovetail.registry.installed import installed_plugins
+from dovetail.values.imports import load_object
+
+_REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(\[[^\]]*\])?\s*((==|>=|<=|~=|!=|<|>)[^;]*)?(;.*)?")
+_WRITES = {"w", "a", "x", "+"}
+
+
+def read(plugin: str) -> dict[str, Any]:
+    """The facts about the plugin of that entry-point module; `found` is False where no entry point names it."""
+    installed = [each for each in installed_plugins() if each.target.partition(":")[0] == plugin]
+    facts: dict[str, Any] = {"found": bool(installed), "flavors": [], "materializers": [], "commands": []}
+    facts |= _imported(plugin)
+    registry = Registry(installed)
+    listed = registry.plugins()
+    facts["broken"] = [info.reason for info in listed if info.reason]
+    declared = [(kind, spec) for kind in registry.component_types() for spec in registry.flavors(kind.name)]
+    required = _modules_of([requirement for _, spec in declared for requirement in spec.requires])
+    facts["imported_required"] = sorted(required & set(facts["modules"]))
+    with _forbidden(required - set(sys.modules)):
+        facts["flavors"] = [_flavor(registry, kind, spec) for kind, spec in declared]
+    facts["materializers"] = [_materializer(spec) for spec in registry.materializer_specs()]
+    facts["commands"] = [{"name": name, "problem": _command_problem(target)} for name, target in registry.cli_commands().items()]
+    return facts
+
+
+def _imported(plugin: str) -> dict[str, Any]:
+    """What importing the entry point's module brings in, and what else it does."""
+    before, threads, written = set(sys.modules), threading.active_count(), _Written()
+    with written:
+        try:
+            importlib.import_module(plugin)
+            problem = ""
+        except Exception as error:
+            problem = f"{type(error).__name__}: {error}"
+    modules = {name.partition(".")[0] for name in set(sys.modules) - before}
+    return {
+        "problem": problem,
+        "modules": sorted(modules),
+        "written": written.paths,
+        "threads": threading.active_count() - threads,
+    }
+
+
+class _Written:
+    """The files that are opened for writing inside the block, apart from compiled modules."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self._listening = False
+        sys.addaudithook(self._heard)
+
+    def __enter__(self) -> None:
+        self._listening = True
+
+    def __exit__(self, *_: object) -> None:
+        self._listening = False
+
+    def _heard(self, event: str, args: tuple[Any, ...]) -> None:
+        if self._listening and event == "open" and isinstance(args[1], str) and set(args[1]) & _WRITES and "__pycache__" not in str(args[0]):
+            self.paths.append(str(args[0]))
+
+
+class _Forbidding(importlib.abc.MetaPathFinder):
+    def __init__(self, names: set[str]) -> None:
+        self._names = names
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: Any = None) -> None:
+        if fullname.partition(".")[0] in self._names:
+            raise ImportError(f"'{fullname}' is imported, which `requires` names: import it inside the methods that use it")
+
+
+@contextlib.contextmanager
+def _forbidden(names: set[str]) -> Iterator[None]:
+    """Inside the block these top-level modules cannot be imported, installed or not."""
+    finder = _Forbidding(names)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+def _modules_of(requirements: Iterable[str]) -> set[str]:
+    """The top-level modules of the required distributions; of one that is not installed, its name as a module."""
+    from importlib.metadata import packages_distributions
+
+    wanted = {_folded(match[1]) for match in map(_REQUIREMENT.fullmatch, requirements) if match}
+    known: Mapping[str, Sequence[str]] = packages_distributions()
+    modules = {module for module, names in known.items() if wanted & set(map(_folded, names))}
+    found = {_folded(name) for module in modules for name in known[module]}
+    return modules | {name.replace("-", "_") for name in wanted - found}
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _flavor(registry: Registry, kind: ComponentType, spec: FlavorSpec) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "name": f"{kind.name} {spec.name}",
+        "help": spec.help,
+        "odd_requirements": [each for each in spec.requires if not _REQUIREMENT.fullmatch(each)],
+        "problem": "",
+    }
+    try:
+        facts |= _class_facts(registry.declared_class(kind.name, spec.name))
+    except Exception as error:
+        facts["problem"] = f"{type(error).__name__}: {error}"
+    return facts
+
+
+def _class_facts(cls: type[Component]) -> dict[str, Any]:
+    from dovetail.stack.configuration import field_types, fields_of
+
+    own = cls.__dict__.get("__doc__") or ""
+    generated = own.startswith(f"{cls.__name__}(")  # what @dataclass writes where there is none
+    return {
+        "documented": bool(own.strip()) and not generated,
+        "abstract": sorted(cls.__abstractmethods__) if inspect.isabstract(cls) else [],
+        "fields": sorted(field_types(cls)),
+        "without_help": sorted(field.name for field in fields_of(cls) if not str(field.metadata.get("help", "")).strip()),
+        "odd_capabilities": [str(each) for each in cls.capabilities if not isinstance(each, Capability)],
+    }
+
+
+def _materializer(spec: Any) -> dict[str, Any]:
+    from dovetail.materializers.interface import BaseMaterializer
+
+    problem = "" if spec.types else "it names no type"
+    try:
+        found = load_object(spec.target)
+        if not (isinstance(found, type) and issubclass(found, BaseMaterializer)):
+            problem = f"{spec.target} is no BaseMaterializer"
+        elif inspect.isabstract(found):
+            problem = f"{spec.target} does not implement {', '.join(sorted(found.__abstractmethods__))}"
+    except Exception as error:
+        problem = f"{type(error).__name__}: {error}"
+    return {"target": spec.target, "problem": problem}
+
+
+def _command_problem(target: str) -> str:
+    import click
+
+    try:
+        return "" if isinstance(load_object(target), click.Command) else f"{target} is no click command"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+if __name__ == "__main__":
+    print(json.dumps(read(sys.argv[1])))
