@@ -20,7 +20,7 @@ _NOBODY = 65534
 class TestLocalArtifactStore(ArtifactStoreContract):
     @pytest.fixture
     def store(self, tmp_path: Path) -> LocalArtifactStore:
-        return LocalArtifactStore(path=str(tmp_path / "store"))
+        return LocalArtifactStore(path=tmp_path / "store")
 
     @pytest.fixture
     def denied_store(self, tmp_path: Path) -> Iterator[LocalArtifactStore]:
@@ -30,7 +30,7 @@ class TestLocalArtifactStore(ArtifactStoreContract):
         if before == 0:
             os.seteuid(_NOBODY)  # nothing is denied to the superuser
         try:
-            yield LocalArtifactStore(path=str(folder))
+            yield LocalArtifactStore(path=folder)
         finally:
             os.seteuid(before)
             folder.chmod(0o700)

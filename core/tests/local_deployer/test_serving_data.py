@@ -119,7 +119,7 @@ def test_scalars_of_libraries_become_plain_ones() -> None:
     assert unpack(data, form, "rows") == [1.5, {"m": 3}, dt.datetime(2020, 1, 1), dt.timedelta(seconds=1), None, None, [1]]
 
 
-@pytest.mark.parametrize("value", [object(), [len], np.zeros(2, dtype=[("a", "i4")]), pd.Series([pd.Interval(0, 1)])], ids=str)
+@pytest.mark.parametrize("value", [object(), [len], np.zeros(2, dtype=[("a", "i4")]), pd.Series([pd.Interval(0, 1)])], ids=lambda value: type(value).__name__)
 def test_what_has_no_form_as_json_is_refused(value: Any) -> None:
     with pytest.raises(NotEncodable):
         request(value, "predict")

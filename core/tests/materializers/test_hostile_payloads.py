@@ -184,6 +184,8 @@ SAVED: dict[str, Any] = {
     "polars": pl.DataFrame({"a": [1, None], "s": ["x", "y"]}),
     "sparse": sp.csr_matrix(np.eye(3)),
     "coordinates": sp.coo_matrix(np.eye(3)),
+    "blocks": sp.bsr_matrix(np.eye(4), blocksize=(2, 2)),
+    "diagonals": sp.dia_array(np.eye(3)),
     "image": Image.new("P", (3, 2)),
     "png": Image.new("RGB", (3, 2)),
 }
@@ -273,6 +275,11 @@ def test_indices_outside_a_sparse_matrix_are_found_where_the_store_is_not_truste
         wrong = np.load(part)
         wrong[0] = 10**6
         np.save(part, wrong)
+        with pytest.raises(MaterializerError):
+            load(shelf, folder, saved.materializer, saved.type)
+    for lies in ([0, 5, 2, 3], [0, 1, 2, -3], [1, 1, 2, 3], [0, 1, 2, 9]):
+        folder, saved = shelf.save(sp.csr_matrix(np.eye(3)))
+        np.save(folder / "indptr.npy", np.array(lies, "i4"))
         with pytest.raises(MaterializerError):
             load(shelf, folder, saved.materializer, saved.type)
     folder, saved = shelf.save(sp.csr_matrix(np.eye(3)))

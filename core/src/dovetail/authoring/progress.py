@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from dovetail.execution.driver import Listener
+from dovetail.values.amounts import seconds_in_words
 from dovetail.values.plan import Plan
 
 _MARKS = {"completed": "done", "cached": "cached", "failed": "FAILED", "skipped": "skipped", "cancelled": "cancelled", "interrupted": "interrupted"}
@@ -62,7 +63,7 @@ class _Lines:
             elif event == "dovetail_run_started":
                 self._line(f"{facts['name']} on stack '{facts['stack']}', {len(self._plan.steps)} steps")
             elif event == "dovetail_run_finished":
-                self._line(f"{facts['name']} {facts['status']} in {duration(facts['seconds'])}")
+                self._line(f"{facts['name']} {facts['status']} in {seconds_in_words(facts['seconds'])}")
 
     def close(self) -> None:
         self._closed.set()
@@ -71,7 +72,7 @@ class _Lines:
 
     def _finished(self, facts: Mapping[str, Any]) -> str:
         mark = _MARKS.get(facts["status"], facts["status"])
-        took = duration(facts["seconds"]) if facts["status"] in ("completed", "failed") else ""
+        took = seconds_in_words(facts["seconds"]) if facts["status"] in ("completed", "failed") else ""
         said = facts.get("error") or facts.get("why") or ""
         return f"  {facts['step']:<{self._width}}  {mark:<9} {took:>8}  {said}".rstrip()
 
@@ -93,12 +94,3 @@ class _Lines:
                     self._stream.write(f"\r\x1b[2K  {self._done}/{len(self._plan.steps)} done, running: {running}"[:160])
                     self._stream.flush()
                     self._drawn = True
-
-
-def duration(seconds: float) -> str:
-    """`12 ms`, `3.4 s`, `5 min 10 s`."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"

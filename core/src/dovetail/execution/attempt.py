@@ -65,7 +65,7 @@ def perform(attempt: Attempt) -> dict[str, Any]:
     records = attempt.workspace.ledger.run(run.run_id)
     started = time.time()
     records.start_attempt(step.invocation, attempt.number, {"started": started, "pid": os.getpid()})
-    scope = _scope(attempt)
+    scope = scope_of(attempt)
     watching.watch()
     try:
         with variables_set(step.environment.env), attempt.captured(scope):
@@ -107,7 +107,7 @@ def commit(workspace: Workspace, run: RunInfo, step: PlanStep, key: str | None, 
     return won
 
 
-def _scope(attempt: Attempt) -> StepScope:
+def scope_of(attempt: Attempt) -> StepScope:
     run, step = attempt.run, attempt.step
     model = step.options.get("model")
     name = filled("model", model["name"], run, step) if model else None
@@ -137,7 +137,7 @@ def make_tracker(workspace: Workspace, step: PlanStep) -> ExperimentTracker | No
 def _execute(attempt: Attempt, scope: StepScope) -> dict[str, Any]:
     definition, options = attempt.definition, attempt.definition.options
     signature = definition.signature
-    arguments = {name: _load(attempt, given, _annotation(signature, name)) for name, given in attempt.inputs.items()}
+    arguments = load_inputs(attempt)
     scope.readings += watching.parameter_readings(scope, dict(attempt.inputs))
     if attempt.step.options.get("experiment_tracker"):
         scope.mirror(lambda tracker: None)
@@ -150,7 +150,7 @@ def _execute(attempt: Attempt, scope: StepScope) -> dict[str, Any]:
             _failed(attempt, error)
             raise
     try:
-        outputs = _save_outputs(attempt, scope, value, annotated=signature.outputs is not None)
+        outputs = save_outputs(attempt, scope, value, annotated=signature.outputs is not None)
     except BaseException as error:
         with entered(scope):
             _failed(attempt, error)
@@ -159,6 +159,12 @@ def _execute(attempt: Attempt, scope: StepScope) -> dict[str, Any]:
         call_hook(options.on_success)
         call_hook(options.on_end)
     return outputs
+
+
+def load_inputs(attempt: Attempt) -> dict[str, Any]:
+    """The arguments for the step's function, read from the ledger."""
+    signature = attempt.definition.signature
+    return {name: _load(attempt, given, _annotation(signature, name)) for name, given in attempt.inputs.items()}
 
 
 def _failed(attempt: Attempt, error: BaseException) -> None:
@@ -207,7 +213,7 @@ def _classes(annotation: Any) -> list[type]:
     return [annotation, *members] if isinstance(annotation, type) else members
 
 
-def _save_outputs(attempt: Attempt, scope: StepScope, value: Any, *, annotated: bool) -> dict[str, Any]:
+def save_outputs(attempt: Attempt, scope: StepScope, value: Any, *, annotated: bool) -> dict[str, Any]:
     specs = attempt.step.node.outputs
     values = _split(attempt.step.invocation, value, specs)
     if not annotated and value is not None:
@@ -250,10 +256,13 @@ def _save_output(attempt: Attempt, scope: StepScope, spec: OutputSpec, value: An
             raise MaterializerError(
                 f"Output '{spec.name}' of step '{attempt.step.invocation}' is mapped over, so it must be a list, not {type(value).__name__}."
             )
-        kept, manifest = artifacts.save_items([artifacts.save(item, config, cls)[0] for item in value])
+        saved = [artifacts.save(item, config, cls) for item in value]
+        kept, manifest = artifacts.save_items([item for item, _ in saved])
+        size = sum(item.size for _, item in saved)
     else:
         kept, manifest = artifacts.save(value, config, cls)
-    record = {"digest": kept, "type": manifest.type, "size": manifest.size, "kind": manifest.artifact_type}
+        size = manifest.size
+    record = {"digest": kept, "type": manifest.type, "size": size, "kind": manifest.artifact_type}
     return named_output(attempt.workspace, attempt.run, attempt.step, spec, record, extra)
 
 

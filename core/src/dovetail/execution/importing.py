@@ -17,8 +17,8 @@ from typing import Any
 
 from dovetail.errors import ConfigurationError
 from dovetail.graph.definition import HOOKS, Options, StepDefinition, importable
-from dovetail.ledger.records import Records
 from dovetail.ledger.code_packages import read_code
+from dovetail.ledger.records import Records
 from dovetail.values.imports import load_object
 from dovetail.values.plan import PlanStep
 from dovetail.values.project import cache_folder

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from dovetail.errors import ConfigurationError, NotFound
-from dovetail.execution.attempt import Attempt, run_function, save_outputs
+from dovetail.execution.attempt import Attempt, load_inputs, save_outputs, scope_of
 from dovetail.execution.importing import definition_of, use_package
 from dovetail.execution.resuming import recorded_plan
-from dovetail.execution.scope import StepScope
+from dovetail.execution.scope import StepScope, entered
+from dovetail.execution.surroundings import variables_set
 from dovetail.execution.work import RunInfo
 from dovetail.ledger.ledger import Ledger
 from dovetail.ledger.overlay import OverlayStore
 from dovetail.planning.keys import resolve
 from dovetail.planning.workspace import Workspace
 from dovetail.stack.stack import Stack
-from dovetail.values.context import StepRun
 from dovetail.values.plan import Plan, PlanStep, Status
 from dovetail.values.project import find_project
 
@@ -83,15 +83,22 @@ def replay(prepared: Replay, call: Caller | None = None) -> Replayed:
         info = replace(RunInfo.of(prepared.plan), models=started.get("models", {}), started=True)
         definition = definition_of(prepared.step)
         attempt = Attempt(workspace, info, prepared.step, definition, prepared.inputs, None)
-        scope = _scope(workspace, attempt)
+        scope = scope_of(attempt)
+        scope.make_tracker = lambda: None
         try:
-            value = run_function(attempt, scope, call)
-            outputs = save_outputs(attempt, scope, value)
+            outputs = _run(attempt, scope, call or (lambda function, arguments: function(**arguments)))
         finally:
             _stop_deployments(workspace, prepared.workspace)
     then = prepared.then.get("outputs", {})
     same = {name: output["digest"] == then[name]["digest"] for name, output in outputs.items() if name in then}
     return Replayed(outputs, same, {name: points[-1][0] for name, points in scope.metrics.items()})
+
+
+def _run(attempt: Attempt, scope: StepScope, call: Caller) -> dict[str, Any]:
+    arguments = load_inputs(attempt)
+    with variables_set(attempt.step.environment.env), entered(scope):
+        value = call(attempt.definition.function, arguments)
+    return save_outputs(attempt, scope, value, annotated=attempt.definition.signature.outputs is not None)
 
 
 def _step(ledger: Ledger, plan: Plan, invocation: str) -> PlanStep:
@@ -133,8 +140,8 @@ def _inputs(ledger: Ledger, plan: Plan, step: PlanStep, outcome: Mapping[str, An
 def _notes(plan: Plan, step: PlanStep) -> Iterator[str]:
     from importlib import metadata
 
-    packages = plan.codes[step.code].packages if step.code in plan.codes else {}
-    for name, version in packages.items():
+    code = plan.codes.get(step.code or "")
+    for name, version in (code.packages if code is not None else {}).items():
         try:
             here = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -146,22 +153,10 @@ def _notes(plan: Plan, step: PlanStep) -> Iterator[str]:
 @contextmanager
 def _aside(workspace: Workspace) -> Iterator[Workspace]:
     """The same workspace, with a ledger whose writes go to a folder that is removed at the end."""
-    cls = workspace.registry.component_class("artifact_store", "local")
+    cls: Any = workspace.registry.component_class("artifact_store", "local")
     with tempfile.TemporaryDirectory(prefix="dovetail-replay-", ignore_cleanup_errors=True) as folder:
-        upper: Any = cls(path=folder)
-        overlay = OverlayStore(upper=upper, lower=workspace.store, trusted=workspace.store.trusted)
+        overlay = OverlayStore(upper=cls(path=folder), lower=workspace.store, trusted=workspace.store.trusted)
         yield replace(workspace, ledger=Ledger(overlay, workspace.ledger.artifacts.materializers))
-
-
-def _scope(workspace: Workspace, attempt: Attempt) -> StepScope:
-    run, step = attempt.run, attempt.step
-    parameters = {name: given["value"] for name, given in attempt.inputs.items() if "value" in given}
-    model = next(iter(run.models), None) if step.options.get("model") else None
-    step_run = StepRun(
-        run.run_id, run.run_name, run.pipeline, step.invocation, step.node.step, attempt.number, parameters, run.tags,
-        model, run.models.get(model) if model else None, run.stack["name"],
-    )  # fmt: skip
-    return StepScope(workspace, step_run)
 
 
 def _stop_deployments(workspace: Workspace, before: Workspace) -> None:

@@ -28,7 +28,7 @@ class LocalArtifactStore(ArtifactStore):
 
     atomic_create: ClassVar[str] = "link(2)"
 
-    path: str = field(metadata={"help": "The folder; it is made when it is first written to."})
+    path: Path = field(metadata={"help": "The folder; it is made when it is first written to."})
     trusted: bool = field(default=True, metadata={"help": "Load pickled payload too: all who can write to the folder are trusted."})
     durable: bool = field(default=False, metadata={"help": "fsync each record, at about a millisecond a record."})
 
@@ -133,12 +133,14 @@ class LocalArtifactStore(ArtifactStore):
         target = self._within(folder)
         while True:
             try:
-                return shutil.rmtree(target)
+                shutil.rmtree(target)
             except NotADirectoryError:
                 return
             except FileNotFoundError:  # the folder itself, or something in it that another process has just deleted
                 if not os.path.lexists(target):
                     return
+            else:
+                return
 
     def fetch(self, path: str, target: Path) -> None:
         try:

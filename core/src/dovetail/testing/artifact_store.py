@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,14 +72,13 @@ class ArtifactStoreContract(Contract):
     def test_of_many_creators_of_one_path_exactly_one_wins(self, store: ArtifactStore, place: str) -> None:
         for attempt in range(3):
             contents = [f"{number} ".encode() * 500 for number in range(_CREATORS)]
-            won = _at_once([lambda c=content: store.create(f"{place}/{attempt}", c) for content in contents])
+            won = _at_once([partial(store.create, f"{place}/{attempt}", content) for content in contents])
             assert won.count(True) == 1, f"{won.count(True)} creators were told that they won"
             assert won.count(False) == _CREATORS - 1
             assert store.read(f"{place}/{attempt}") == contents[won.index(True)]
 
     def test_of_creators_in_other_processes_exactly_one_wins(self, store: ArtifactStore, place: str, project: TrialProject) -> None:
-        question = f"{__name__}:create_many"
-        with elsewhere(project, store, question, [[place, 40, f"process {number}"] for number in range(3)]) as answers:
+        with elsewhere(project, store, "create_many", [[place, 40, f"process {number}"] for number in range(3)]) as answers:
             assert sorted(number for won in answers for number in won) == list(range(40))
         for number, won in enumerate(answers):
             assert all(store.read(f"{place}/{path}") == f"process {number}".encode() for path in won)
@@ -91,17 +91,18 @@ class ArtifactStoreContract(Contract):
 
     def test_a_reader_never_sees_half_an_object(self, store: ArtifactStore, place: str, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"y" * _LARGE)
-        for number, data in enumerate([b"x" * _LARGE, tmp_path / "file"] * 3):
+        sources: list[bytes | Path] = [b"x" * _LARGE, tmp_path / "file"]
+        for number, data in enumerate(sources * 3):
             path = f"{place}/{number}"
-            size = _sizes_seen(lambda p=path, d=data: store.create(p, d), lambda p=path: _size(store, p))
-            assert size <= {None, _LARGE}, f"a reader saw sizes {size} of an object of {_LARGE} bytes"
+            seen = _sizes_seen(partial(store.create, path, data), partial(_size, store, path))
+            assert seen <= {None, _LARGE}, f"a reader saw sizes {seen} of an object of {_LARGE} bytes"
 
     def test_a_reader_of_an_overwritten_object_sees_the_old_or_the_new_one(self, store: ArtifactStore, place: str) -> None:
         old, new = b"o" * _LARGE, b"n" * (_LARGE - 1)
         store.overwrite(f"{place}/beat", old)
         for number in range(4):
             content = (new, old)[number % 2]
-            seen = _sizes_seen(lambda c=content: store.overwrite(f"{place}/beat", c), lambda: _size(store, f"{place}/beat"))
+            seen = _sizes_seen(partial(store.overwrite, f"{place}/beat", content), partial(_size, store, f"{place}/beat"))
             assert seen <= {len(old), len(new)}, f"a reader saw sizes {seen}"
 
     def test_overwriting_replaces_whatever_was_there(self, store: ArtifactStore, place: str) -> None:
@@ -178,14 +179,14 @@ class ArtifactStoreContract(Contract):
         assert entry is not None
         assert (entry.name, entry.is_folder, entry.size) == ("a.json", False, 5)
         assert began - 2 <= entry.modified <= store.now() + 2
-        assert [listed for listed in store.scan(place)] == [entry]
+        assert list(store.scan(place)) == [entry]
 
     def test_a_folder_lists_its_direct_children(self, store: ArtifactStore, place: str) -> None:
         for path in ("a/one", "a/b/two", "a/b/c/three", "ab/four", "a.b"):
             store.create(f"{place}/{path}", path.encode())
         assert sorted((e.name, e.is_folder, e.size) for e in store.scan(f"{place}/a")) == [("b", True, 0), ("one", False, 5)]
         assert sorted((e.name, e.is_folder) for e in store.scan(place)) == [("a", True), ("a.b", False), ("ab", True)]
-        assert place.split("/")[0] in {entry.name for entry in store.scan("")}
+        assert place.partition("/")[0] in {entry.name for entry in store.scan("")}
 
     def test_nothing_lies_in_a_folder_that_does_not_exist(self, store: ArtifactStore, place: str) -> None:
         store.create(f"{place}/object", b"x")
@@ -197,7 +198,7 @@ class ArtifactStoreContract(Contract):
         paths = {"a/one", "a/b/two", "a/b/c/three", "a/b/c/d/e/f/g/h/i/j/k/l/deep"}
         for path in (*paths, "ab/four"):
             store.create(f"{place}/{path}", path.encode())
-        walked = {path: entry for path, entry in store.walk(f"{place}/a")}
+        walked = dict(store.walk(f"{place}/a"))
         assert set(walked) == {f"{place}/{path}" for path in paths}
         assert all(path.endswith(f"/{e.name}") and not e.is_folder and e.size == len(path) - len(place) - 1 for path, e in walked.items())
 
@@ -295,7 +296,7 @@ class ArtifactStoreContract(Contract):
         assert run.status is Status.COMPLETED, run.error
         assert run.steps["total"].output.load() == 6
         assert [child.output.load() for child in run.steps["scaled"].children] == [0, 2, 4]
-        assert run.steps["total"].output.producer.name == "total"
+        assert run.steps["total"].output.producer == run.steps["total"]
         assert "weighed" in {consumer.name for consumer in run.steps["packed"].output.consumers}
         assert run.steps["logging_step"].metrics == {"loss": 1 / 3, "score": 0.75}
         assert "line 1 of größe" in run.steps["chatty"].log()
@@ -331,11 +332,6 @@ class ArtifactStoreContract(Contract):
         store.create(path, bytes([kept[0] ^ 1]) + kept[1:])
         with pytest.raises(Corrupt, match="not what was written"):
             project.on(LocalOrchestrator(), store).client.ledger.artifacts.load(artifact.digest)
-
-
-def create_many(store: ArtifactStore, place: str, count: int, content: str) -> list[int]:
-    """The paths of which this process was told that it made them."""
-    return [number for number in range(count) if store.create(f"{place}/{number}", content.encode())]
 
 
 def _at_once(calls: list[Callable[[], Any]]) -> list[Any]:

@@ -1,6 +1,6 @@
 """Reads all that a plugin declares, in a fresh process in which the libraries that it requires cannot be imported.
 
-    python -m dovetail.testing.declarations PLUGIN      prints the facts as JSON
+    python -m dovetail.testing.declarations PLUGIN      writes the facts as JSON
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def _flavor(registry: Registry, kind: ComponentType, spec: FlavorSpec) -> dict[s
 
 
 def _class_facts(cls: type[Component]) -> dict[str, Any]:
-    from dovetail.stack.configuration import field_types, fields_of
+    from dovetail.stack.fields import field_types, fields_of
 
     own = cls.__dict__.get("__doc__") or ""
     generated = own.startswith(f"{cls.__name__}(")  # what @dataclass writes where there is none
@@ -168,4 +168,4 @@ def _command_problem(target: str) -> str:
 
 
 if __name__ == "__main__":
-    print(json.dumps(read(sys.argv[1])))
+    sys.stdout.write(json.dumps(read(sys.argv[1])))

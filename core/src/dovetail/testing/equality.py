@@ -15,7 +15,7 @@ def same(one: Any, other: Any) -> bool:
     if compare is not None:
         return compare(one, other)
     if isinstance(one, float):
-        return one == other and math.copysign(1, one) == math.copysign(1, other) or (one != one and other != other)
+        return (one == other and math.copysign(1, one) == math.copysign(1, other)) or (math.isnan(one) and math.isnan(other))
     if isinstance(one, Mapping):
         return list(map(_key, one)) == list(map(_key, other)) and all(same(one[key], other[key]) for key in one)
     if isinstance(one, (list, tuple)):
@@ -29,7 +29,7 @@ def _key(key: Any) -> tuple[type, Any]:
 
 def _equal(one: Any, other: Any) -> bool:
     """By `==` where the class defines it, else by its attributes."""
-    if type(one).__eq__ is not object.__eq__:
+    if "__eq__" in {name for base in type(one).__mro__[:-1] for name in vars(base)}:
         return bool(one == other)
     attributes = getattr(one, "__dict__", None)
     return one is other or (attributes is not None and same(attributes, other.__dict__))

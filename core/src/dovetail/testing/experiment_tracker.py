@@ -48,10 +48,10 @@ class ExperimentTrackerContract(Contract):
 
         def begin(name: str = "train", pipeline: str = "contract", **more: Any) -> tuple[ExperimentTracker, StepRun]:
             run_id = more.pop("run_id", None) or layout.new_run_id()
-            run = {"id": run_id, "name": f"{pipeline}-{run_id[-6:]}", "pipeline": pipeline, "tags": []}
+            run: dict[str, Any] = {"id": run_id, "name": f"{pipeline}-{run_id[-6:]}", "pipeline": pipeline, "tags": []}
             own = alike(tracker)
             prepared = more.pop("prepared", None) or own.prepare(run)
-            step_run = StepRun(run_id, str(run["name"]), pipeline, name, "train", prepared=prepared, **more)
+            step_run = StepRun(run_id, run["name"], pipeline, name, "train", prepared=prepared, **more)
             own.start(step_run)
             return own, step_run
 
@@ -188,7 +188,7 @@ class ExperimentTrackerContract(Contract):
     def test_the_steps_of_a_pipeline_are_mirrored(
         self, tracker: ExperimentTracker, recorded: Read, project: TrialProject, tmp_path: Path
     ) -> None:
-        trial = project.on(LocalOrchestrator(), LocalArtifactStore(path=str(tmp_path / "store")), tracker)
+        trial = project.on(LocalOrchestrator(), LocalArtifactStore(path=tmp_path / "store"), tracker)
         run = trial.run(project.pipelines.tracked)
         assert [step.outcome.get("tracker_errors") for step in run.steps.values() if step.outcome] == [None, None]
         for name, value in (("first", 1), ("second", 2)):
@@ -200,7 +200,7 @@ class ExperimentTrackerContract(Contract):
     def test_a_failed_step_of_a_pipeline_is_mirrored_as_failed(
         self, tracker: ExperimentTracker, recorded: Read, project: TrialProject, tmp_path: Path
     ) -> None:
-        trial = project.on(LocalOrchestrator(), LocalArtifactStore(path=str(tmp_path / "store")), tracker)
+        trial = project.on(LocalOrchestrator(), LocalArtifactStore(path=tmp_path / "store"), tracker)
         run = trial.run(project.pipelines.tracked.with_options(failure_policy="continue"), fail=True)
         arrived = recorded(_step_run(run, "failing_after_logging"))
         assert (arrived.status, [loss for loss, _ in arrived.metrics["loss"]]) == ("failed", [0.125])
@@ -208,7 +208,7 @@ class ExperimentTrackerContract(Contract):
     def test_a_cached_step_is_mirrored_again_as_cached(
         self, tracker: ExperimentTracker, recorded: Read, project: TrialProject, tmp_path: Path
     ) -> None:
-        trial = project.on(LocalOrchestrator(), LocalArtifactStore(path=str(tmp_path / "store")), tracker)
+        trial = project.on(LocalOrchestrator(), LocalArtifactStore(path=tmp_path / "store"), tracker)
         first, second = trial.run(project.pipelines.tracked), trial.run(project.pipelines.tracked)
         before, after = recorded(_step_run(first, "first")), recorded(_step_run(second, "first"))
         assert after == replace(before, status="cached")

@@ -200,7 +200,8 @@ def _listening_for_pickles() -> Iterator[list[str]]:
     if not _hooked:
         _hooked = True
         sys.addaudithook(_heard)
-    _unpickled = found = []
+    found: list[str] = []
+    _unpickled = found
     try:
         yield found
     finally:

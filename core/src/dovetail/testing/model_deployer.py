@@ -76,7 +76,7 @@ class ModelDeployerContract(Contract):
     def test_a_handle_finds_its_deployment_from_another_process(
         self, deployer: ModelDeployer, deploy: Deploy, project: TrialProject
     ) -> None:
-        with elsewhere(project, deployer, f"{__name__}:ask", [[deploy(by=3.0), _ROWS]]) as answers:
+        with elsewhere(project, deployer, "ask", [[deploy(by=3.0), _ROWS]]) as answers:
             assert answers == [["running", [9.0, 22.5]]]
 
     def test_a_method_besides_predict_can_be_asked(self, deployer: ModelDeployer, deploy: Deploy) -> None:
@@ -130,7 +130,10 @@ class ModelDeployerContract(Contract):
         try:
             handle = deploy(replicas=2)
         except DeploymentError as error:
-            assert "replica" in str(error)
+            refused = str(error)
+            handle = {}
+        if not handle:
+            assert "replica" in refused
             return
         assert deployer.status(handle) is DeploymentStatus.RUNNING
         assert [deployer.predict(handle, [[1]]) for _ in range(6)] == [[2.0]] * 6
@@ -147,7 +150,7 @@ class ModelDeployerContract(Contract):
     def test_a_model_is_deployed_and_asked_through_the_client(
         self, deployer: ModelDeployer, project: TrialProject, tmp_path: Path
     ) -> None:
-        trial = project.on(LocalOrchestrator(), LocalArtifactStore(path=str(tmp_path / "store")), deployer)
+        trial = project.on(LocalOrchestrator(), LocalArtifactStore(path=tmp_path / "store"), deployer)
         digest, _ = trial.client.ledger.artifacts.save(Scales(4.0), materializer=ScalesMaterializer)
         config = {"model": Artifact(trial.client, digest), "model_name": "scales"}
         made = trial.client.active_stack.model_deployer.deploy_model(config=config)
@@ -160,11 +163,6 @@ class ModelDeployerContract(Contract):
 
     def test_its_own_check_finds_nothing_wrong(self, deployer: ModelDeployer) -> None:
         assert deployer.check() == []
-
-
-def ask(deployer: ModelDeployer, handle: dict[str, Any], rows: list[list[float]]) -> list[Any]:
-    """What another process sees of a deployment."""
-    return [deployer.status(handle).value, deployer.predict(handle, rows)]
 
 
 def _eventually(holds: Callable[[], bool]) -> bool:

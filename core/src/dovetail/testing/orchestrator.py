@@ -29,7 +29,7 @@ class OrchestratorContract(Contract):
 
     @pytest.fixture
     def store(self, tmp_path: Path) -> ArtifactStore:
-        return LocalArtifactStore(path=str(tmp_path / "store"))
+        return LocalArtifactStore(path=tmp_path / "store")
 
     @pytest.fixture
     def trial(self, orchestrator: Orchestrator, store: ArtifactStore, project: TrialProject) -> Trial:
@@ -38,7 +38,7 @@ class OrchestratorContract(Contract):
     @pytest.fixture
     def reference(self, project: TrialProject, tmp_path: Path) -> Trial:
         """The local orchestrator on a store of its own, in the same project."""
-        return project.on(LocalOrchestrator(), LocalArtifactStore(path=str(tmp_path / "reference")))
+        return project.on(LocalOrchestrator(), LocalArtifactStore(path=tmp_path / "reference"))
 
     # -- values and order ----------------------------------------------------------------------------------------------
 
