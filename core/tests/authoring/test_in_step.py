@@ -108,3 +108,18 @@ def test_what_cannot_be_recorded_fails_the_step_with_the_cure(what: str, said: s
         complaining(what)
     assert isinstance(caught.value.__cause__, DefinitionError)
     assert said in str(caught.value.__cause__)
+
+
+def test_a_run_whose_model_is_in_production_is_not_deleted() -> None:
+    from dovetail.errors import ConfigurationError
+
+    run = flow()
+    client = Client()
+    client.get_model_version("talker").promote("production")
+    with pytest.raises(ConfigurationError, match="models promote talker 1 archived"):
+        client.delete(run)
+    client.get_model_version("talker").promote("archived")
+    client.delete(run)
+    assert client.list_runs() == []
+    with pytest.raises(NotFound):
+        client.get_model_version("talker")

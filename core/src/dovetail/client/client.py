@@ -149,10 +149,21 @@ class Client:
         return self.wait(made) if wait else Run(self, made)
 
     def delete(self, run: Run | str) -> None:
-        """Delete a run's records. Its artifacts stay while anything else reaches them; `store gc` removes the rest."""
+        """Delete a run's records, and with them the versions that it made. Artifacts stay while anything else reaches them.
+
+        Raises ConfigurationError for a run that goes on, or that made a model version which is in staging or production.
+        """
         run_id = self._id(run)
         if self.finished(run_id) is None:
             raise ConfigurationError(f"Run {run_id} has not ended; cancel it first.")
+        for name, number in Run(self, run_id).models.items():
+            made_here = (self.ledger.versions.model(name, number) or {}).get("run") == run_id
+            stage = self.ledger.versions.stages(name).get(number)
+            if made_here and stage in ("staging", "production"):
+                raise ConfigurationError(
+                    f"Run {run_id} made version {number} of model '{name}', which is in {stage}. "
+                    f"Promote another version first, or archive it: dovetail models promote {name} {number} archived."
+                )
         self.ledger.change({"delete": True, "run": run_id})
         self.ledger.store.delete_folder(layout.run(run_id))
 

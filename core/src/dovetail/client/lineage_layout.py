@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -87,7 +88,7 @@ class _Grid:
             self._rows[row].append(bend)
             self._width[bend] = _BEND
         chain = [line.producer, *bends, line.target]
-        for upper, lower in zip(chain, chain[1:], strict=False):
+        for upper, lower in itertools.pairwise(chain):
             self._below.setdefault(upper, []).append(lower)
             self._above.setdefault(lower, []).append(upper)
         return chain

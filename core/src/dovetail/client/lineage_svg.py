@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -63,9 +64,10 @@ class _Picture:
         facts = " · ".join(_facts(self._lineage))
         title = _cut(self._lineage.run_name, 80)
         width = max(self._layout.right + self._shift + _MARGIN, _text_width(facts) + 2 * _MARGIN, _text_width(title, bold=True) + 2 * _MARGIN)
+        size = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}"'
+        label = escape(f"Lineage of run {self._lineage.run_name}")
         parts = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" '
-            f'role="img" aria-label="{escape(f"Lineage of run {self._lineage.run_name}")}">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{label}">',
             f'<style>{_STYLE}</style><rect class="back" width="100%" height="100%"/>',
             f'<text class="text name" x="{_MARGIN}" y="26">{escape(title)}</text><text class="soft" x="{_MARGIN}" y="44">{escape(facts)}</text>',
             *(self._line(line) for line in self._layout.lines),
@@ -118,16 +120,13 @@ class _Picture:
         points.append((self._middle(line.target), self._top(line.target)))
         kind = "line" if line.output else "line order"
         tip_x, tip_y = points[-1]
-        return (
-            f'<path class="{kind}" d="{_curve(points)}"/>'
-            f'<path class="end" d="M{tip_x:.1f} {tip_y:.1f}l-4 -7h8z"/>'
-        )
+        return f'<path class="{kind}" d="{_curve(points)}"/><path class="end" d="M{tip_x:.1f} {tip_y:.1f}l-4 -7h8z"/>'
 
 
 def _curve(points: Sequence[tuple[float, float]]) -> str:
     """One smooth stroke that leaves and arrives upright."""
     said = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
-    for (x, y), (to_x, to_y) in zip(points, points[1:], strict=False):
+    for (x, y), (to_x, to_y) in itertools.pairwise(points):
         bend = (to_y - y) / 2
         said.append(f"C{x:.1f} {y + bend:.1f} {to_x:.1f} {to_y - bend:.1f} {to_x:.1f} {to_y:.1f}")
     return "".join(said)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from dovetail.values.amounts import bytes_in_words, seconds_in_words
 from dovetail.client.lineage import OUTSIDE, Lineage, LineageStep
+from dovetail.values.amounts import bytes_in_words, seconds_in_words
 
 MARKS = {
     "completed": "●", "cached": "○", "failed": "✗", "skipped": "◌", "cancelled": "⊘", "interrupted": "⊘", "running": "◐",

@@ -240,7 +240,7 @@ class ArtifactStoreContract(Contract):
         store.delete_folder(f"{place}/nothing")
         assert sorted(path for path, _ in store.walk(place)) == [f"{place}/a.b/three", f"{place}/ab"]
 
-    @settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(data=st.data())
     def test_after_any_sequence_of_calls_it_holds_what_a_dictionary_would(self, store: ArtifactStore, data: st.DataObject) -> None:
         run_against_model(store, f"contract/{uuid.uuid4().hex}", data)

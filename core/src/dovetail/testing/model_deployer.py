@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -24,7 +24,6 @@ from dovetail.testing.elsewhere import elsewhere
 from dovetail.testing.models import BrokenMaterializer, PickledMaterializer, Scales, ScalesMaterializer
 from dovetail.testing.trial import TrialProject, alike
 
-_NOTICED_WITHIN = 30.0  # seconds after which the death of a deployment has to be seen
 _ROWS = [[1, 2], [3, 4.5]]
 
 Handle = Mapping[str, Any]
@@ -32,7 +31,12 @@ Deploy = Callable[..., dict[str, Any]]
 
 
 class ModelDeployerContract(Contract):
-    """Fixtures: `deployer`, the one to try, and `kill`, a function that ends what serves a handle as a crash would."""
+    """Fixtures: `deployer`, the one to try, and `kill`, a function that ends what serves a handle as a crash would.
+
+    `notices_within`: seconds after which its death, and what it logged, have to be seen.
+    """
+
+    notices_within: ClassVar[float] = 30.0
 
     @pytest.fixture
     def deploy(self, deployer: ModelDeployer, tmp_path: Path, project: TrialProject) -> Iterator[Deploy]:
@@ -95,9 +99,8 @@ class ModelDeployerContract(Contract):
     ) -> None:
         handle = deploy()
         kill(handle)
-        assert _eventually(lambda: deployer.status(handle) in (DeploymentStatus.FAILED, DeploymentStatus.UNKNOWN)), (
-            f"it is dead, and said to be {deployer.status(handle).value}"
-        )
+        dead = (DeploymentStatus.FAILED, DeploymentStatus.UNKNOWN)
+        assert self._eventually(lambda: deployer.status(handle) in dead), f"it is dead, and said to be {deployer.status(handle).value}"
         with pytest.raises(DeploymentError):
             deployer.predict(handle, _ROWS)
         deployer.stop(handle)
@@ -111,7 +114,7 @@ class ModelDeployerContract(Contract):
         handle = deploy()
         for _ in range(3):
             deployer.predict(handle, _ROWS)
-        assert _eventually(lambda: sum("asked for 2 rows" in line for line in deployer.logs(handle, 100)) == 3)
+        assert self._eventually(lambda: sum("asked for 2 rows" in line for line in deployer.logs(handle, 100)) == 3)
         assert len(deployer.logs(handle, 2)) == 2
 
     def test_an_error_of_the_model_reaches_who_asked_and_ends_nothing(self, deployer: ModelDeployer, deploy: Deploy) -> None:
@@ -164,11 +167,10 @@ class ModelDeployerContract(Contract):
     def test_its_own_check_finds_nothing_wrong(self, deployer: ModelDeployer) -> None:
         assert deployer.check() == []
 
-
-def _eventually(holds: Callable[[], bool]) -> bool:
-    until = time.monotonic() + _NOTICED_WITHIN
-    while not holds():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.05)
-    return True
+    def _eventually(self, holds: Callable[[], bool]) -> bool:
+        until = time.monotonic() + self.notices_within
+        while not holds():
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.05)
+        return True
