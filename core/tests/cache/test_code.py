@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 _FLOW = """
@@ -67,11 +69,24 @@ _SHAPES = """
 """
 
 
+_TEXTS = {"flow": _FLOW, "helper": _HELPER, "deeper": _DEEPER, "constants": _CONSTANTS, "shapes": _SHAPES}
+
+
+@pytest.fixture(scope="module")
+def run_once():
+    """Kept by the first test: a project that has run, and its store."""
+    return {}
+
+
 @pytest.fixture
-def project(edited):
-    edited.write(flow=_FLOW, helper=_HELPER, deeper=_DEEPER, constants=_CONSTANTS, shapes=_SHAPES)
-    assert edited.run() == {"work": "completed", "other": "completed"}
-    assert edited.run() == {"work": "cached", "other": "cached"}
+def project(edited, run_once, tmp_path_factory, isolated):
+    """A project that has run once."""
+    edited.write(**_TEXTS)
+    if not run_once:
+        assert edited.run() == {"work": "completed", "other": "completed"}
+        assert edited.run() == {"work": "cached", "other": "cached"}
+        run_once["user"] = shutil.copytree(isolated / "user", tmp_path_factory.mktemp("run_once") / "user")
+    shutil.copytree(run_once["user"], isolated / "user", dirs_exist_ok=True)
     return edited
 
 
@@ -91,11 +106,15 @@ def project(edited):
     ],
 )
 def test_an_edit_of_what_the_step_reaches_runs_it_again(project, name, before, after) -> None:
-    texts = {"flow": _FLOW, "helper": _HELPER, "deeper": _DEEPER, "constants": _CONSTANTS, "shapes": _SHAPES}
-    assert texts[name].count(before) == 1
-    project.write(**{name: texts[name].replace(before, after)})
+    assert _TEXTS[name].count(before) == 1
+    project.write(**{name: _TEXTS[name].replace(before, after)})
     assert project.run()["work"] == "completed"
-    project.write(**{name: texts[name]})
+
+
+def test_an_edit_that_is_undone_takes_the_earlier_result(project) -> None:
+    project.write(helper=_HELPER.replace("2 * x", "3 * x"))
+    assert project.run()["work"] == "completed"
+    project.write(helper=_HELPER)
     assert project.run() == {"work": "cached", "other": "cached"}
 
 

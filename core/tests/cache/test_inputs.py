@@ -109,6 +109,7 @@ def test_caching_can_be_turned_off_and_on_by_step_pipeline_and_call() -> None:
     assert statuses(on()) == {"plain": "cached", "never": "completed", "always": "cached"}
     assert statuses(off()) == {"plain": "completed", "never": "completed", "always": "cached"}
     assert statuses(on.with_options(enable_cache=False)()) == {"plain": "completed", "never": "completed", "always": "completed"}
+    assert statuses(off.with_options(enable_cache=True)()) == {"plain": "cached", "never": "completed", "always": "cached"}  # `never` left nothing
     assert statuses(off.with_options(enable_cache=True)()) == {"plain": "cached", "never": "cached", "always": "cached"}
 
 

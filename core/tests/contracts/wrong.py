@@ -187,10 +187,32 @@ class KnowsDataOnly(LocalOrchestrator):
 
     def submit(self, plan: Any, run: Any) -> None:
         for step in plan.steps:
-            if step.node.after and not step.node.inputs.keys() & {"from"}:
-                run._waiting[step.invocation] = -1
-                run._ready.append(step.invocation)
+            if step.node.after:
+                start_at_once(run, step, after=())
         super().submit(plan, run)
+
+
+class TakesWhatIsThere(LocalOrchestrator):
+    """Starts every step at once, with whatever it finds in place of what is still being made."""
+
+    def submit(self, plan: Any, run: Any) -> None:
+        stale = {"artifact": run.workspace.ledger.artifacts.save(0)[0]}
+
+        def found(given: Any) -> Any:
+            if "list" in given:
+                return {"list": [found(item) for item in given["list"]]}
+            return stale if "from" in given else given
+
+        for step in plan.steps:
+            if any(step.node.upstream()):
+                start_at_once(run, step, inputs={name: found(given) for name, given in step.node.inputs.items()})
+        super().submit(plan, run)
+
+
+def start_at_once(run: Any, step: Any, **changes: Any) -> None:
+    run._steps[step.invocation] = dataclasses.replace(step, node=dataclasses.replace(step.node, **changes))
+    run._waiting[step.invocation] = -1
+    run._ready.append(step.invocation)
 
 
 class CallsEverythingDone(LocalOrchestrator):
@@ -242,6 +264,11 @@ class OrchestratorAs(OrchestratorContract):
 class TestKnowsDataOnly(OrchestratorAs):
     flavor = KnowsDataOnly
     caught_by = "test_a_step_waits_for_what_it_is_placed_after"
+
+
+class TestTakesWhatIsThere(OrchestratorAs):
+    flavor = TakesWhatIsThere
+    caught_by = "test_a_step_never_runs_before_its_inputs"
 
 
 class TestCallsEverythingDone(OrchestratorAs):

@@ -80,8 +80,9 @@ def test_an_xgboost_booster_comes_back_without_pickle(shelf: Any) -> None:
     model = booster()
     model.set_attr(note="kept")
     folder, saved = shelf.save(model)
-    loaded = shelf.load(folder, saved, trusted=False)
+    loaded = shelf.load(folder, saved)
     assert type(loaded) is xgboost.Booster
+    assert not saved.pickled
     assert (loaded.predict(xgboost.DMatrix(X)) == model.predict(xgboost.DMatrix(X))).all()
     assert loaded.feature_names == ["a", "b", "c"]
     assert loaded.attr("note") == "kept"
@@ -114,7 +115,7 @@ def test_wrappers_of_boosters_come_back_without_pickle(shelf: Any, estimator: An
     watched = {"eval_set": [(X, Y)], **({"eval_group": [GROUPS]} if ranks else {})} if "RF" not in type(estimator).__name__ else {}
     estimator.fit(X, Y, **ranks, **watched)
     folder, saved = shelf.save({"model": estimator})
-    loaded = shelf.load(folder, saved, trusted=False)["model"]
+    loaded = shelf.load(folder, saved)["model"]
     assert type(loaded) is type(estimator)
     assert (loaded.predict(X) == estimator.predict(X)).all()
     assert repr(loaded.get_params()) == repr(estimator.get_params())
@@ -128,7 +129,7 @@ def test_wrappers_of_boosters_come_back_without_pickle(shelf: Any, estimator: An
 
 def test_classes_of_text_come_back_with_lightgbm(shelf: Any) -> None:
     model = lightgbm.LGBMClassifier(n_estimators=3, verbose=-1).fit(X, np.where(Y, "late", "on time"))
-    loaded = shelf.round_trip(model, trusted=False)
+    loaded = shelf.round_trip(model)
     assert list(loaded.predict(X)) == list(model.predict(X))
     assert loaded.classes_.tolist() == ["late", "on time"]
 
@@ -137,13 +138,21 @@ def test_a_lightgbm_booster_keeps_all_trees_and_its_best_iteration(shelf: Any) -
     model = lightgbm.train({"verbose": -1, "objective": "binary"}, lightgbm.Dataset(X, Y), 6)
     model.best_iteration = 2
     folder, saved = shelf.save(model)
-    loaded = shelf.load(folder, saved, trusted=False)
+    loaded = shelf.load(folder, saved)
     assert loaded.num_trees() == 6
     assert loaded.best_iteration == 2
     assert (loaded.predict(X, num_iteration=6) == model.predict(X, num_iteration=6)).all()
     assert loaded.params == model.params
     assert saved.metadata == {"trees": 6, "features": 3}
     assert shelf.content(model) == shelf.files(folder)
+
+
+def test_a_booster_is_read_from_a_trusted_store_only(shelf: Any) -> None:
+    fitted = lightgbm.LGBMRegressor(n_estimators=2, verbose=-1).fit(X, Y)
+    for model in (booster(), fitted.booster_, fitted):
+        folder, saved = shelf.save(model)
+        with pytest.raises(MaterializerError, match="whose reader a crafted file can break.*trusted: true"):
+            shelf.load(folder, saved, trusted=False)
 
 
 class OwnXGB(xgboost.XGBClassifier):

@@ -83,10 +83,12 @@ class Pipeline(Generic[P]):
             calls.append((self, args, kwargs))
             return cast(Run, _NotRun())
         workspace, plan, traced = self._prepare(args, kwargs, keep=True)
+        apart = self._run.detach or not self._run.wait
+        if apart:
+            _check_importable(plan)
         preflight(plan, workspace)
         begin(plan, workspace)
-        if self._run.detach or not self._run.wait:
-            _check_importable(plan)
+        if apart:
             detach(plan, workspace)
             return Run(Client(workspace=workspace), plan.run_id)
         return self._carry_out(plan, workspace, traced)

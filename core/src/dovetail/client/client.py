@@ -78,7 +78,7 @@ class Client:
         limit: int | None = 50,
     ) -> list[Run]:
         """Runs, newest first. A record that cannot be read hides no other; `unreadable` then tells of it, by run."""
-        fitting = (run for run in self._runs(since) if _fits(run, pipeline, status, stack, tag))
+        fitting = (run for run in self.each_run(since) if _fits(run, pipeline, status, stack, tag))
         return list(itertools.islice(fitting, limit))
 
     def get_run(self, which: str) -> Run:
@@ -91,13 +91,13 @@ class Client:
         if starts:
             return Run(self, starts[0])
         names: list[str] = []
-        for run in self._runs():
+        for run in self.each_run():
             if run.name == which:
                 return run
             names.append(run.name)
         raise NotFound("run", which, names, f"These are the runs of stack '{self.workspace.stack.name}'; choose another with --stack.")
 
-    def _runs(self, since: datetime | None = None) -> Iterator[Run]:
+    def each_run(self, since: datetime | None = None) -> Iterator[Run]:
         """Every run that can be read, newest first, read as far as the caller asks."""
         for run_id in self.index.run_ids(since):
             try:

@@ -14,7 +14,7 @@ from dovetail.values.amounts import bytes_in_words, seconds_in_words
 
 _CARD, _PILL, _BETWEEN = 46, 22, 46  # heights: of a step, of what it gives, from one layer to the next
 _LAYER = _CARD + _PILL + _BETWEEN
-_MARGIN, _HEAD, _PAD = 24, 56, 12
+_MARGIN, _HEAD, _PAD = 24, 64, 12
 _LONGEST = 32  # characters of a name in the picture
 _STYLE = """
 .back{fill:#ffffff}.text{fill:#1f2937}.soft{fill:#6b7280}.line{fill:none;stroke:#9ca3af;stroke-width:1.4}.order{stroke-dasharray:3 4}

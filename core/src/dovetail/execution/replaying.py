@@ -48,8 +48,9 @@ class Replay:
 
 @dataclass(frozen=True)
 class Replayed:
-    """`outputs`: what the outcome would say of each, by name. `same`: whether it is what the run got, where that is known."""
+    """`value`: what the function returned. `outputs`: what the outcome would say of each, by name. `same`: whether it is what the run got."""
 
+    value: Any
     outputs: Mapping[str, Mapping[str, Any]]
     same: Mapping[str, bool]
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -86,19 +87,19 @@ def replay(prepared: Replay, call: Caller | None = None) -> Replayed:
         scope = scope_of(attempt)
         scope.make_tracker = lambda: None
         try:
-            outputs = _run(attempt, scope, call or (lambda function, arguments: function(**arguments)))
+            value, outputs = _run(attempt, scope, call or (lambda function, arguments: function(**arguments)))
         finally:
             _stop_deployments(workspace, prepared.workspace)
     then = prepared.then.get("outputs", {})
     same = {name: output["digest"] == then[name]["digest"] for name, output in outputs.items() if name in then}
-    return Replayed(outputs, same, {name: points[-1][0] for name, points in scope.metrics.items()})
+    return Replayed(value, outputs, same, {name: points[-1][0] for name, points in scope.metrics.items()})
 
 
-def _run(attempt: Attempt, scope: StepScope, call: Caller) -> dict[str, Any]:
+def _run(attempt: Attempt, scope: StepScope, call: Caller) -> tuple[Any, dict[str, Any]]:
     arguments = load_inputs(attempt)
     with variables_set(attempt.step.environment.env), entered(scope):
         value = call(attempt.definition.function, arguments)
-    return save_outputs(attempt, scope, value, annotated=attempt.definition.signature.outputs is not None)
+    return value, save_outputs(attempt, scope, value, annotated=attempt.definition.signature.outputs is not None)
 
 
 def _step(ledger: Ledger, plan: Plan, invocation: str) -> PlanStep:

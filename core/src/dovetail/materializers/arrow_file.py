@@ -21,7 +21,9 @@ def write(path: str, schema: Any, columns: Sequence[Column], rows: int, window: 
                 stop = min(start + window, rows)
                 writer.write_batch(_batch(pa, schema, [column(start, stop) for column in columns], stop - start))
     except (pa.ArrowInvalid, UnicodeError) as error:
-        raise MaterializerError(f"Arrow cannot write these columns: {error}. Convert the column at fault to another type.") from error
+        raise MaterializerError(
+            f"Arrow cannot write these columns: {error}. Convert the column at fault to another type."
+        ) from error
 
 
 def _batch(pa: Any, schema: Any, arrays: list[Any], rows: int) -> Any:
@@ -35,7 +37,7 @@ def settled(array: Any) -> Any:
     """An equal array, in which null slots and bits past the end do not hold what happened to lie there."""
     pa = library("pyarrow")
     if isinstance(array, pa.ChunkedArray):
-        array = array.chunk(0) if array.num_chunks == 1 else pa.concat_arrays(array.chunks) if array.num_chunks else array.combine_chunks()
+        array = pa.concat_arrays(array.chunks) if array.num_chunks > 1 else array.chunk(0)
     if _is_flat(pa, array.type) and not array.null_count:
         return array
     try:
@@ -46,16 +48,18 @@ def settled(array: Any) -> Any:
 
 def settles(type_: Any) -> bool:
     """Whether `settled` gives equal bytes for equal arrays of this Arrow type."""
-    types = library("pyarrow").types
-    if types.is_list(type_) or types.is_large_list(type_) or types.is_dictionary(type_):
+    pa = library("pyarrow")
+    if pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_dictionary(type_):
         return settles(type_.value_type)
-    return bool(types.is_primitive(type_) or _is_flat(library("pyarrow"), type_) or types.is_boolean(type_) or types.is_null(type_))
+    return bool(_is_flat(pa, type_) or pa.types.is_boolean(type_) or pa.types.is_null(type_))
 
 
 def _is_flat(pa: Any, type_: Any) -> bool:
     types = pa.types
-    texts = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary, types.is_fixed_size_binary, types.is_decimal)
-    return any(test(type_) for test in texts) or (types.is_primitive(type_) and not types.is_boolean(type_))
+    flat = ("string", "large_string", "binary", "large_binary", "fixed_size_binary", "decimal")
+    return any(getattr(types, f"is_{kind}")(type_) for kind in flat) or (
+        types.is_primitive(type_) and not types.is_boolean(type_)
+    )
 
 
 class MappedFile:
@@ -74,7 +78,9 @@ class MappedFile:
                 whole = source.read_buffer()
             self.table.validate(full=not trusted)
         except (pa.ArrowException, OSError) as error:
-            raise MaterializerError(f"{path} is not the Arrow file that was written there: {error}. Run `dovetail store verify`.") from error
+            raise MaterializerError(
+                f"{path} is not the Arrow file that was written there: {error}. Run `dovetail store verify`."
+            ) from error
         self._start, self._size = whole.address, whole.size
 
     def copy_into(self, out: Any, index: int) -> None:
@@ -85,7 +91,9 @@ class MappedFile:
         column = self.table.column(index)
         width = out.dtype.itemsize
         if column.type.bit_width != 8 * width or len(column) != len(out):
-            raise MaterializerError(f"{self._path} holds {column.type} where values of {out.dtype} belong. Run `dovetail store verify`.")
+            raise MaterializerError(
+                f"{self._path} holds {column.type} where values of {out.dtype} belong. Run `dovetail store verify`."
+            )
         target = memoryview(out.view("u1"))
         with open(self._path, "rb", buffering=0) as file:
             for chunk in column.chunks:

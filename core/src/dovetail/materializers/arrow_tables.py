@@ -61,7 +61,13 @@ class ArrowMaterializer(BaseMaterializer):
             return {"rows": len(value), "dtype": str(value.type)[:200], "bytes": value.nbytes}
         fields = [schema.field(number) for number in range(min(len(schema), _SHOWN))]
         names, types = [field.name[:200] for field in fields], [str(field.type)[:200] for field in fields]
-        return {"rows": value.num_rows, "column_count": len(schema), "columns": list(names), "dtypes": list(types), "bytes": value.nbytes}
+        return {
+            "rows": value.num_rows,
+            "column_count": len(schema),
+            "columns": list(names),
+            "dtypes": list(types),
+            "bytes": value.nbytes,
+        }
 
 
 def _window(column: Any) -> arrow_file.Column:
@@ -80,4 +86,6 @@ def _check_extensions(schema: Any) -> None:
     for field in schema:
         if _EXTENSION in (field.metadata or {}):
             name = field.metadata[_EXTENSION].decode(errors="replace")[:60]
-            raise MaterializerError(f"Column {field.name!r} is of the Arrow extension type {name!r}. Call pyarrow.register_extension_type first.")
+            raise MaterializerError(
+                f"Column {field.name!r} is of the Arrow extension type {name!r}. Call pyarrow.register_extension_type first."
+            )

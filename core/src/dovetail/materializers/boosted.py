@@ -1,4 +1,8 @@
-"""XGBoost and LightGBM: boosters in their libraries' own formats, and the scikit-learn wrappers around them as their state."""
+"""XGBoost and LightGBM: boosters in their libraries' own formats, and the scikit-learn wrappers around them as their state.
+
+Nothing is pickled. Yet both libraries' readers follow a model's numbers blindly, and a crafted file makes them write where
+they should not; so a booster is read from a trusted store only.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,7 @@ class XGBoostMaterializer(BaseMaterializer):
         value.save_model(f"{self.uri}/model.ubj")
 
     def load(self, data_type: Any) -> Any:
+        _check_trusted("XGBoost", self)
         return library("xgboost").Booster(model_file=f"{self.uri}/model.ubj")
 
     def extract_metadata(self, value: Any) -> Mapping[str, Json]:
@@ -45,6 +50,7 @@ class LightGBMMaterializer(BaseMaterializer):
         save_document(self.uri, "booster.json", about, self.nested)
 
     def load(self, data_type: Any) -> Any:
+        _check_trusted("LightGBM", self)
         about = load_document(self.uri, "booster.json", self.nested)
         with open(f"{self.uri}/model.txt", encoding="utf-8") as file:
             booster = library("lightgbm").Booster(model_str=file.read())
@@ -58,9 +64,9 @@ class LightGBMMaterializer(BaseMaterializer):
 class BoostedEstimatorMaterializer(BaseMaterializer):
     """A wrapper's attributes, its Booster among them. Subclasses are not known here and pickled as other estimators are."""
 
-    ASSOCIATED_TYPES = tuple(
-        [f"xgboost.sklearn.XGB{kind}" for kind in ("Model", "Classifier", "Regressor", "Ranker", "RFClassifier", "RFRegressor")]
-        + [f"lightgbm.sklearn.LGBM{kind}" for kind in ("Model", "Classifier", "Regressor", "Ranker")]
+    ASSOCIATED_TYPES = (
+        *(f"xgboost.sklearn.XGB{kind}" for kind in ["Model", "Classifier", "Regressor", "Ranker", "RFClassifier", "RFRegressor"]),
+        *(f"lightgbm.sklearn.LGBM{kind}" for kind in ["Model", "Classifier", "Regressor", "Ranker"]),
     )
     ASSOCIATED_ARTIFACT_TYPE = ArtifactType.MODEL
 
@@ -68,12 +74,15 @@ class BoostedEstimatorMaterializer(BaseMaterializer):
         cls = type(value)
         state = {name: item for name, item in vars(value).items() if name != _ENCODER}
         classes = getattr(vars(value).get(_ENCODER), "classes_", None)
-        save_document(self.uri, "estimator.json", {"class": f"{cls.__module__}.{cls.__qualname__}", "state": state, "classes": classes}, self.nested)
+        document = {"class": f"{cls.__module__}.{cls.__qualname__}", "state": state, "classes": classes}
+        save_document(self.uri, "estimator.json", document, self.nested)
 
     def load(self, data_type: Any) -> Any:
         document = load_document(self.uri, "estimator.json", self.nested)
         if document["class"] not in self.ASSOCIATED_TYPES:
-            raise MaterializerError(f"{self.uri} names {str(document['class'])[:60]!r}, which is no estimator of XGBoost or LightGBM.")
+            raise MaterializerError(
+                f"{self.uri} names {str(document['class'])[:60]!r}, which is no estimator of XGBoost or LightGBM."
+            )
         module, _, name = document["class"].rpartition(".")
         library(module.partition(".")[0])
         cls = getattr(importlib.import_module(module), name)
@@ -87,3 +96,12 @@ class BoostedEstimatorMaterializer(BaseMaterializer):
 
     def extract_metadata(self, value: Any) -> Mapping[str, Json]:
         return {"estimator": type_name(type(value))}
+
+
+def _check_trusted(name: str, materializer: BaseMaterializer) -> None:
+    if not materializer.nested.trusted:
+        raise MaterializerError(
+            f"The model in {materializer.uri} is {name}'s, whose reader a crafted file can break, and its store is not marked as "
+            "trusted. "
+            f"Set `trusted: true` in the artifact store's configuration if you trust everyone who can write to it."
+        )

@@ -10,7 +10,22 @@ _STRUCTURE = f"{_HERE}.structure:StructureMaterializer"
 _EXACTLY_STRUCTURE = (
     *(
         f"builtins.{name}"
-        for name in ("str", "int", "float", "bool", "NoneType", "list", "dict", "tuple", "set", "frozenset", "complex", "range", "slice", "ellipsis")
+        for name in [
+            "str",
+            "int",
+            "float",
+            "bool",
+            "NoneType",
+            "list",
+            "dict",
+            "tuple",
+            "set",
+            "frozenset",
+            "complex",
+            "range",
+            "slice",
+            "ellipsis",
+        ]
     ),
     *(f"collections.{name}" for name in ("OrderedDict", "Counter", "defaultdict", "deque")),
     *(f"datetime.{name}" for name in ("date", "datetime", "time", "timedelta", "timezone")),
@@ -26,14 +41,16 @@ SPECS: tuple[MaterializerSpec, ...] = (
     MaterializerSpec(("enum", "namedtuple", "dataclass", "pydantic"), _STRUCTURE),
     MaterializerSpec(("builtins.bytes", "builtins.bytearray"), f"{_HERE}.blobs:BytesMaterializer", exact=True),
     MaterializerSpec(
-        ("pathlib.PosixPath", "pathlib.WindowsPath", "pathlib._local.PosixPath", "pathlib._local.WindowsPath"), f"{_HERE}.paths:PathMaterializer"
+        tuple(f"{module}.{kind}Path" for module in ("pathlib", "pathlib._local") for kind in ("Posix", "Windows")),
+        f"{_HERE}.paths:PathMaterializer",
     ),
     MaterializerSpec(("numpy.ndarray",), f"{_HERE}.arrays:ArrayMaterializer", exact=True),
     MaterializerSpec(("pandas.core.frame.DataFrame", "pandas.DataFrame"), f"{_HERE}.pandas_frames:FrameMaterializer", exact=True),
     MaterializerSpec(("pandas.core.series.Series", "pandas.Series"), f"{_HERE}.pandas_frames:SeriesMaterializer", exact=True),
     MaterializerSpec(("pandas.core.indexes.base.Index", "pandas.Index"), f"{_HERE}.pandas_frames:IndexMaterializer"),
     MaterializerSpec(
-        ("pandas.core.arrays.base.ExtensionArray", "pandas.api.extensions.ExtensionArray"), f"{_HERE}.pandas_frames:PandasArrayMaterializer"
+        ("pandas.core.arrays.base.ExtensionArray", "pandas.api.extensions.ExtensionArray"),
+        f"{_HERE}.pandas_frames:PandasArrayMaterializer",
     ),
     MaterializerSpec(
         ("polars.dataframe.frame.DataFrame", "polars.lazyframe.frame.LazyFrame", "polars.series.series.Series"),
@@ -41,7 +58,8 @@ SPECS: tuple[MaterializerSpec, ...] = (
         exact=True,
     ),
     MaterializerSpec(
-        tuple(f"pyarrow.lib.{name}" for name in ("Table", "RecordBatch", "ChunkedArray", "Array")), f"{_HERE}.arrow_tables:ArrowMaterializer"
+        tuple(f"pyarrow.lib.{name}" for name in ("Table", "RecordBatch", "ChunkedArray", "Array")),
+        f"{_HERE}.arrow_tables:ArrowMaterializer",
     ),
     MaterializerSpec(("scipy.sparse._base._spbase", "scipy.sparse._base.spmatrix"), f"{_HERE}.sparse:SparseMaterializer"),
     MaterializerSpec(("PIL.Image.Image",), f"{_HERE}.images:ImageMaterializer"),
@@ -50,8 +68,11 @@ SPECS: tuple[MaterializerSpec, ...] = (
     MaterializerSpec(("lightgbm.basic.Booster",), f"{_HERE}.boosted:LightGBMMaterializer", exact=True),
     MaterializerSpec(
         (
-            *(f"xgboost.sklearn.XGB{kind}" for kind in ("Model", "Classifier", "Regressor", "Ranker", "RFClassifier", "RFRegressor")),
-            *(f"lightgbm.sklearn.LGBM{kind}" for kind in ("Model", "Classifier", "Regressor", "Ranker")),
+            *(
+                f"xgboost.sklearn.XGB{kind}"
+                for kind in ["Model", "Classifier", "Regressor", "Ranker", "RFClassifier", "RFRegressor"]
+            ),
+            *(f"lightgbm.sklearn.LGBM{kind}" for kind in ["Model", "Classifier", "Regressor", "Ranker"]),
         ),
         f"{_HERE}.boosted:BoostedEstimatorMaterializer",
         exact=True,

@@ -13,7 +13,6 @@ from dovetail.materializers.column_writer import MASKED, REQUIRED
 from dovetail.materializers.library import library
 from dovetail.materializers.structure import Decoder
 
-
 _WORTH_THREADS = 1 << 25  # bytes; half of reading is the kernel's clearing of fresh memory, which threads share
 _THREADS = 4
 
@@ -29,7 +28,9 @@ class ColumnReader:
 
     def array(self, spec: Any) -> Any:
         if spec["kind"] not in _READ:
-            raise MaterializerError(f"{self._folder} holds a column of kind {str(spec['kind'])[:60]!r}, which this version does not know.")
+            raise MaterializerError(
+                f"{self._folder} holds a column of kind {str(spec['kind'])[:60]!r}, which this version does not know."
+            )
         return _READ[spec["kind"]](self, spec)
 
     def _file(self, rows: Any) -> arrow_file.MappedFile:
@@ -58,7 +59,9 @@ class ColumnReader:
     def _dtype(self, spec: Any) -> Any:
         dtype = self._np.dtype(spec["dtype"])
         if dtype.hasobject:
-            raise MaterializerError(f"{self._folder} holds a column of Python objects, which no file can hold. Run `dovetail store verify`.")
+            raise MaterializerError(
+                f"{self._folder} holds a column of Python objects, which no file can hold. Run `dovetail store verify`."
+            )
         return dtype
 
     def arrays(self, specs: list[Any]) -> list[Any]:
@@ -111,7 +114,9 @@ class ColumnReader:
 
     def masked(self, spec: Any) -> Any:
         if spec["dtype"] not in MASKED:
-            raise MaterializerError(f"{self._folder} names {str(spec['dtype'])[:60]!r} as a nullable type, which pandas does not have.")
+            raise MaterializerError(
+                f"{self._folder} names {str(spec['dtype'])[:60]!r} as a nullable type, which pandas does not have."
+            )
         return self._pd.api.types.pandas_dtype(spec["dtype"]).__from_arrow__(self.column(spec))
 
     def string(self, spec: Any) -> Any:
@@ -173,5 +178,18 @@ class ColumnReader:
 
 _READ: Mapping[str, Any] = {
     name: getattr(ColumnReader, name)
-    for name in ("numpy", "objects", "text", "masked", "string", "arrow", "category", "interval", "period", "zoned", "sparse", "wrapped")
+    for name in [
+        "numpy",
+        "objects",
+        "text",
+        "masked",
+        "string",
+        "arrow",
+        "category",
+        "interval",
+        "period",
+        "zoned",
+        "sparse",
+        "wrapped",
+    ]
 }

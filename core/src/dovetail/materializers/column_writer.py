@@ -7,6 +7,7 @@ of its categoricals.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from dovetail.errors import MaterializerError
@@ -54,9 +55,11 @@ class ColumnWriter:
             return {"kind": "masked", "dtype": str(dtype), "at": self._arrow(values.__arrow_array__())}
         if kind not in _WRITE:
             raise MaterializerError(
-                f"Values of the pandas type {dtype} ({kind}) have no form in a file. Convert them, for instance with .astype(object)."
+                f"Values of the pandas type {dtype} ({kind}) have no form in a file. Convert them, for instance with "
+                ".astype(object)."
             )
-        return _WRITE[kind](self, values)
+        described: dict[str, Any] = _WRITE[kind](self, values)
+        return described
 
     def _numpy(self, values: Any) -> dict[str, Any]:
         np, pa, dtype = self._np, self._pa, values.dtype
@@ -78,9 +81,9 @@ class ColumnWriter:
         missing = _missing(set(map(type, values)), values)
         if missing is None:
             return {"kind": "objects", "v": self._encoder.encode(values.tolist())}
-        pa = self._pa
-        place = self._place(len(values), pa.large_string(), lambda a, b: pa.array(values[a:b], pa.large_string(), from_pandas=True))
-        return {"kind": "text", "missing": missing, "at": place}
+        text = self._pa.large_string()
+        column = partial(_text, self._pa, text, values)
+        return {"kind": "text", "missing": missing, "at": self._place(len(values), text, column)}
 
     def _arrow(self, values: Any) -> list[int]:
         self.deterministic &= arrow_file.settles(values.type)
@@ -98,7 +101,8 @@ class ColumnWriter:
         return {"kind": "period", "dtype": str(values.dtype), "ordinals": self.array(values.asi8)}
 
     def zoned(self, values: Any) -> dict[str, Any]:
-        return {"kind": "zoned", "zone": self._encoder.encode(values.dtype.tz), "utc": self.array(values.tz_convert(None).to_numpy())}
+        zone = self._encoder.encode(values.dtype.tz)
+        return {"kind": "zoned", "zone": zone, "utc": self.array(values.tz_convert(None).to_numpy())}
 
     def string(self, values: Any) -> dict[str, Any]:
         column = values.__arrow_array__()
@@ -108,9 +112,10 @@ class ColumnWriter:
         return {"kind": "arrow", "at": self._arrow(values.__arrow_array__())}
 
     def sparse(self, values: Any) -> dict[str, Any]:
-        parts = {"values": self.array(values.sp_values), "indices": self.array(values.sp_index.indices)}
-        fill = self._encoder.encode(values.fill_value)
-        return {"kind": "sparse", "rows": len(values), "fill": fill, "index": values.kind, "dtype": values.dtype.subtype.str, **parts}
+        found = {"kind": "sparse", "rows": len(values), "dtype": values.dtype.subtype.str, "index": values.kind}
+        found["fill"] = self._encoder.encode(values.fill_value)
+        found["values"], found["indices"] = self.array(values.sp_values), self.array(values.sp_index.indices)
+        return found
 
     def wrapped(self, values: Any) -> dict[str, Any]:
         return {"kind": "wrapped", "of": self.array(values.to_numpy())}
@@ -155,6 +160,10 @@ _WRITE: Mapping[str, Any] = {
 def values_of(holder: Any) -> Any:
     """The numpy array or the extension array of a Series or an Index, without a copy."""
     return holder.to_numpy() if isinstance(holder.dtype, library("numpy").dtype) else holder.array
+
+
+def _text(pa: Any, type_: Any, values: Any, start: int, stop: int) -> Any:
+    return pa.array(values[start:stop], type_, from_pandas=True)
 
 
 def _is_time(np: Any, dtype: Any) -> bool:

@@ -34,7 +34,8 @@ class EstimatorMaterializer(BaseMaterializer):
             value = pickles.read(self.uri)
         if there.split(".")[:2] != here.split(".")[:2]:
             warnings.warn(
-                f"A {type(value).__name__} that {_LIBRARY} {there} saved is read by {_LIBRARY} {here}, and may predict otherwise or fail "
+                f"A {type(value).__name__} that {_LIBRARY} {there} saved is read by {_LIBRARY} {here}, and may predict otherwise "
+                "or fail "
                 f"later. Install {_LIBRARY}=={there}, or train it again.",
                 stacklevel=2,
             )

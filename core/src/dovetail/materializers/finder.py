@@ -125,7 +125,8 @@ class Materializers:
             found = self._declared[_LAST_RESORT].target
         if found is None:
             raise MaterializerError(
-                f"Nothing saves a value of type {type_name(cls)}. Write a BaseMaterializer with ASSOCIATED_TYPES = ({cls.__name__},) "
+                f"Nothing saves a value of type {type_name(cls)}. Write a BaseMaterializer with ASSOCIATED_TYPES = "
+                f"({cls.__name__},) "
                 f"and register it, or return something that is made of JSON values, arrays and frames."
             )
         return found
@@ -206,7 +207,8 @@ class Materializers:
         except Exception as error:
             raise MaterializerError(
                 f"{materializer} could not read the value of type {type_} in {folder}: {type(error).__name__}: {error}. "
-                f"Run `dovetail store verify`; if that finds nothing, the class or a library has changed since it was saved: run its step again."
+                "Run `dovetail store verify`; if that finds nothing, the class or a library has changed since it was saved: run "
+                "its step again."
             ) from error
 
     def _data_type(self, type_: str, wanted: Any) -> Any:
@@ -230,7 +232,8 @@ def _refuse(cls: type[BaseMaterializer], folder: str, materializer: str, trusted
         )
     if format_version > cls.FORMAT_VERSION:
         raise MaterializerError(
-            f"The artifact at {folder} was saved by {materializer} in its format {format_version}, and the one installed here knows formats "
+            f"The artifact at {folder} was saved by {materializer} in its format {format_version}, and the one installed here "
+            "knows formats "
             f"up to {cls.FORMAT_VERSION}. Upgrade Dovetail or the plugin that brings it."
         )
 
@@ -240,12 +243,14 @@ def _optional(method: Any, instance: BaseMaterializer, value: Any) -> dict[str, 
     try:
         return dict(method(instance, value))
     except Exception as error:
-        warnings.warn(f"{method.__qualname__} failed, so the artifact goes without it: {type(error).__name__}: {error}", stacklevel=3)
+        warnings.warn(
+            f"{method.__qualname__} failed, so the artifact goes without it: {type(error).__name__}: {error}", stacklevel=3
+        )
         return {}
 
 
 def _class_of(annotation: Any) -> type | None:
-    """The class of an annotation such as `X`, `Annotated[X, …]`, `Optional[X]` or `list[X]`; None for others, and for `object`."""
+    """The class of `X`, `Annotated[X, …]`, `Optional[X]` or `X[…]`; None for other annotations, and for `object`."""
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
         return _class_of(annotation.__origin__)

@@ -11,7 +11,9 @@ from dovetail.materializers.library import library
 
 def write(value: Any, encode: Convert) -> Any:
     if type(value) is not library("fractions").Fraction:
-        raise MaterializerError(f"A {type(value).__qualname__} would come back as its base class Fraction. Convert it to a Fraction.")
+        raise MaterializerError(
+            f"A {type(value).__qualname__} would come back as its base class Fraction. Convert it to a Fraction."
+        )
     return [encode(value.numerator), encode(value.denominator)]
 
 

@@ -19,7 +19,7 @@ _SHOWN_AS = {"La": "LA", "RGBa": "RGBA", "PA": "RGBA"}  # others as RGB
 
 
 class ImageMaterializer(BaseMaterializer):
-    """Mode, size, pixels, palette and `info` are kept. An image that was opened from a file comes back as an `Image` in memory."""
+    """Mode, size, pixels, palette and `info` are kept. An image opened from a file comes back as an `Image` in memory."""
 
     ASSOCIATED_TYPES = ("PIL.Image.Image",)
 
@@ -27,7 +27,9 @@ class ImageMaterializer(BaseMaterializer):
         if type(value).__module__.partition(".")[0] != "PIL":
             raise MaterializerError(f"A {type(value).__qualname__} would come back as a plain Pillow image. Return image.copy().")
         if getattr(value, "n_frames", 1) > 1:
-            raise MaterializerError(f"The image has {value.n_frames} frames. Return its file as a pathlib.Path, or a list of the frames.")
+            raise MaterializerError(
+                f"The image has {value.n_frames} frames. Return its file as a pathlib.Path, or a list of the frames."
+            )
         value.load()
         document: dict[str, Any] = {"mode": value.mode, "size": list(value.size), "info": dict(value.info)}
         if value.palette is not None and value.mode in ("P", "PA"):

@@ -61,4 +61,6 @@ def parse(data: bytes, path: str) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise MaterializerError(f"{path} is not the JSON that was written there: {error}. Run `dovetail store verify`.") from error
+        raise MaterializerError(
+            f"{path} is not the JSON that was written there: {error}. Run `dovetail store verify`."
+        ) from error

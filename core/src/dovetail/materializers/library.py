@@ -15,4 +15,6 @@ def library(module: str, install: str = "", why: str = "") -> Any:
     except ImportError as error:
         name = install or module.partition(".")[0]
         purpose = why or "This value is saved and loaded by"
-        raise MaterializerError(f"{purpose} {name}, which cannot be imported here ({error}). Run `pip install {name}`.") from error
+        raise MaterializerError(
+            f"{purpose} {name}, which cannot be imported here ({error}). Run `pip install {name}`."
+        ) from error

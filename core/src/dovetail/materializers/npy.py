@@ -19,7 +19,9 @@ def write(file: BinaryIO, array: Any) -> None:
             warnings.simplefilter("ignore", UserWarning)  # metadata on a dtype is no part of the array
             np.lib.format.write_array(file, _without_gaps(np, array), allow_pickle=False)
     except ValueError as error:
-        raise MaterializerError(f"An array of type {array.dtype} cannot be written as npy: {error}. Convert it with .astype().") from error
+        raise MaterializerError(
+            f"An array of type {array.dtype} cannot be written as npy: {error}. Convert it with .astype()."
+        ) from error
 
 
 def read(file: BinaryIO) -> Any:
@@ -34,7 +36,9 @@ def holds_objects(dtype: Any) -> bool:
 
 def refuse_object_fields(dtype: Any) -> None:
     if dtype.names:
-        raise MaterializerError(f"An array of type {dtype} has fields that hold Python objects. Return a frame, or one array for each field.")
+        raise MaterializerError(
+            f"An array of type {dtype} has fields that hold Python objects. Return a frame, or one array for each field."
+        )
 
 
 def _without_gaps(np: Any, array: Any) -> Any:

@@ -18,7 +18,9 @@ def write(value: Any, encode: Convert) -> Any:
     np = library("numpy")
     cls = type(value)
     if _scalar_type(np, cls.__name__) is not cls:
-        raise MaterializerError(f"A {cls.__qualname__} would come back as a plain numpy scalar. Return value.item(), or an array.")
+        raise MaterializerError(
+            f"A {cls.__qualname__} would come back as a plain numpy scalar. Return value.item(), or an array."
+        )
     return [cls.__name__, *_parts(value, value.dtype, encode)]
 
 

@@ -38,7 +38,8 @@ def member(value: enum.Enum) -> str | None:
 def tuple_items(value: Any) -> list[Any]:
     if getattr(value, "__dict__", None):
         raise MaterializerError(
-            f"A named tuple of type {type(value).__qualname__} holds attributes beside its fields, which would be lost. Make it a dataclass."
+            f"A named tuple of type {type(value).__qualname__} holds attributes beside its fields, which would be lost. Make it "
+            "a dataclass."
         )
     return list(value)
 

@@ -88,7 +88,13 @@ class FrameMaterializer(_PandasMaterializer):
     def extract_metadata(self, value: Any) -> Mapping[str, Json]:
         names = [str(label)[:200] for label in value.columns[:_SHOWN]]
         types: list[Json] = [str(dtype)[:200] for dtype in value.dtypes.iloc[:_SHOWN]]
-        return {"rows": len(value), "column_count": value.shape[1], "columns": list(names), "dtypes": types, "bytes": self._size()}
+        return {
+            "rows": len(value),
+            "column_count": value.shape[1],
+            "columns": list(names),
+            "dtypes": types,
+            "bytes": self._size(),
+        }
 
 
 def _as_it_is(pd: Any, values: Any, index: Any) -> Any:
@@ -122,7 +128,9 @@ class IndexMaterializer(_PandasMaterializer):
 
     def _describe(self, value: Any, columns: ColumnWriter, encoder: Encoder) -> dict[str, Any]:
         if type(value).__module__.partition(".")[0] != "pandas":
-            raise MaterializerError(f"A {type(value).__qualname__} would come back as a plain pandas index. Return pandas.Index(value).")
+            raise MaterializerError(
+                f"A {type(value).__qualname__} would come back as a plain pandas index. Return pandas.Index(value)."
+            )
         return {"index": columns.index(value)}
 
     def _make(self, document: Any, columns: ColumnReader, decoder: Decoder) -> Any:

@@ -27,25 +27,34 @@ class PathMaterializer(BaseMaterializer):
 
     def save(self, value: Any) -> None:
         if type(value) is not type(pathlib.Path()):
-            raise MaterializerError(f"A {type(value).__qualname__} would come back as a pathlib.Path. Return pathlib.Path(…) of it.")
+            raise MaterializerError(
+                f"A {type(value).__qualname__} would come back as a pathlib.Path. Return pathlib.Path(…) of it."
+            )
         source = os.path.abspath(value)
         name = os.path.basename(source)
         if not name:
-            raise MaterializerError(f"The path {value} is the root of a file system, which cannot be an artifact. Return a folder below it.")
+            raise MaterializerError(
+                f"The path {value} is the root of a file system, which cannot be an artifact. Return a folder below it."
+            )
         if not os.path.exists(source):
             raise MaterializerError(
-                f"The path {value} leads to nothing, and a Path stands for the content of its file or folder. Write the file before the step "
+                f"The path {value} leads to nothing, and a Path stands for the content of its file or folder. Write the file "
+                "before the step "
                 f"returns, or return str(path) where the name alone is meant."
             )
         if os.path.isdir(source) and os.path.realpath(self.uri).startswith(os.path.realpath(source) + os.sep):
-            raise MaterializerError(f"The folder {source} holds the artifact store, which cannot hold itself. Return a folder without it.")
+            raise MaterializerError(
+                f"The folder {source} holds the artifact store, which cannot hold itself. Return a folder without it."
+            )
         _check_name(source)
         _copy(source, f"{self.uri}/{_CONTENT}/{name}")
 
     def load(self, data_type: Any) -> Any:
         names = os.listdir(f"{self.uri}/{_CONTENT}")
         if len(names) != 1:
-            raise MaterializerError(f"{self.uri} should hold one file or folder and holds {len(names)}. Run `dovetail store verify`.")
+            raise MaterializerError(
+                f"{self.uri} should hold one file or folder and holds {len(names)}. Run `dovetail store verify`."
+            )
         return pathlib.Path(self.uri, _CONTENT, names[0])
 
     def extract_metadata(self, value: Any) -> Mapping[str, Json]:
@@ -75,7 +84,9 @@ def _walk(folder: str, above: tuple[str, ...]) -> Iterator[tuple[str, list[str],
     """As os.walk does, through links to folders, in the order of the names."""
     real = os.path.realpath(folder)
     if real in above:
-        raise MaterializerError(f"The link {folder} leads back to a folder that holds it. Remove the link, or return a folder without it.")
+        raise MaterializerError(
+            f"The link {folder} leads back to a folder that holds it. Remove the link, or return a folder without it."
+        )
     entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     for entry in entries:
         _check_name(entry.path)
@@ -91,7 +102,9 @@ def _copy_file(source: str, target: str) -> None:
     except FileNotFoundError:
         raise MaterializerError(f"The link {source} leads to nothing. Remove it, or write the file that it names.") from None
     if not regular:
-        raise MaterializerError(f"{source} is neither a file nor a folder but a pipe, socket or device. Return a path without it.")
+        raise MaterializerError(
+            f"{source} is neither a file nor a folder but a pipe, socket or device. Return a path without it."
+        )
     shutil.copyfile(source, target)
 
 

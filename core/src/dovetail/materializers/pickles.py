@@ -48,8 +48,10 @@ class PickleMaterializer(BaseMaterializer):
 
 def _advice(cls: type) -> str:
     return (
-        f"Values of type {type_name(cls)} are pickled, because no materializer knows the type: they can be loaded only from a trusted "
-        f"store, by code that still has the class, and equal values do not count as equal. Return a dataclass or a pydantic model of "
+        f"Values of type {type_name(cls)} are pickled, because no materializer knows the type: they can be loaded only from a "
+        "trusted "
+        "store, by code that still has the class, and equal values do not count as equal. Return a dataclass or a pydantic "
+        "model of "
         f"your project, or write a BaseMaterializer with ASSOCIATED_TYPES = ({cls.__name__},) and register it."
     )
 
@@ -68,8 +70,10 @@ def write(value: Any, folder: str, versions: Mapping[str, str], state_of: Callab
     except Exception as error:
         os.unlink(f"{folder}/{_FILE}")
         raise MaterializerError(
-            f"A value of type {type_name(type(value))} cannot be saved: no materializer knows the type, and pickle says: {error}. "
-            f"Define its classes and functions at module level, leave out what belongs to this process (locks, files, connections), "
+            f"A value of type {type_name(type(value))} cannot be saved: no materializer knows the type, and pickle says: "
+            f"{error}. "
+            "Define its classes and functions at module level, leave out what belongs to this process (locks, files, "
+            "connections), "
             f"or write a BaseMaterializer for it and register it."
         ) from error
     json_file.write(f"{folder}/{_SURROUNDINGS}", surroundings)
@@ -92,7 +96,8 @@ def read(folder: str) -> Any:
         versions = {"Python": around["python"], **around["versions"]}
         saved_with = " and ".join(f"{name} {version}" for name, version in versions.items())
         raise MaterializerError(
-            f"The pickle in {folder} cannot be read here: {type(error).__name__}: {error}. It was saved with {saved_with}; this is "
+            f"The pickle in {folder} cannot be read here: {type(error).__name__}: {error}. It was saved with {saved_with}; this "
+            "is "
             f"Python {_python()}. Restore the classes that it names and use these versions, or run its step again."
         ) from error
 

@@ -32,7 +32,9 @@ class PolarsMaterializer(BaseMaterializer):
             settled = [_settled(pl, column) for column in frame.get_columns()]
             _write(pl, pl.DataFrame(settled) if settled else frame, f"{self.uri}/{kind}.arrow")
         except pl.exceptions.PolarsError as error:
-            raise MaterializerError(f"Polars cannot write this value: {error}. Convert columns of Python objects to a polars type.") from error
+            raise MaterializerError(
+                f"Polars cannot write this value: {error}. Convert columns of Python objects to a polars type."
+            ) from error
 
     def load(self, data_type: Any) -> Any:
         pl = library("polars")
@@ -45,7 +47,9 @@ class PolarsMaterializer(BaseMaterializer):
             return frame.to_series() if kind == "series" else frame
         except BaseException as error:
             if isinstance(error, Exception) or type(error).__name__ == "PanicException":  # of Rust; not an Exception
-                raise MaterializerError(f"{path} is not what polars wrote there: {error}. Run `dovetail store verify`.") from error
+                raise MaterializerError(
+                    f"{path} is not what polars wrote there: {error}. Run `dovetail store verify`."
+                ) from error
             raise
 
     def extract_metadata(self, value: Any) -> Mapping[str, Json]:

@@ -26,12 +26,21 @@ _BY_NAME = {
     "sqlite3.Connection": "A database connection",
     "sqlite3.Cursor": "A database cursor",
 }
-_NOT_CONTENT = "is tied to this process and cannot be an artifact. Return what is needed to open or make it again, such as a path or an address."
+_NOT_CONTENT = (
+    "is tied to this process and cannot be an artifact. "
+    "Return what is needed to open or make it again, such as a path or an address."
+)
 _BY_CLASS: tuple[tuple[tuple[type, ...], str], ...] = (
-    ((types.GeneratorType, types.AsyncGeneratorType), "A generator can be read only once. Return a list of what it yields: `return list(…)`."),
+    (
+        (types.GeneratorType, types.AsyncGeneratorType),
+        "A generator can be read only once. Return a list of what it yields: `return list(…)`.",
+    ),
     ((types.CoroutineType, collections.abc.Awaitable), "A coroutine is not a value yet. Await it: `return asyncio.run(…)`."),
     ((io.IOBase,), "An open file cannot be an artifact. Return its content, or its pathlib.Path, whose content is saved then."),
-    ((types.ModuleType,), "A module is code, not a value. Return the values that the next step needs, and import the module there."),
+    (
+        (types.ModuleType,),
+        "A module is code, not a value. Return the values that the next step needs, and import the module there.",
+    ),
     (
         (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.MethodWrapperType, type),
         "Functions and classes are code, not values. Return what they compute, and import them in the step that uses them.",

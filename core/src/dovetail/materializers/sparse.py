@@ -31,7 +31,9 @@ class SparseMaterializer(BaseMaterializer):
         sparse = library("scipy.sparse", "scipy")
         name, form = type(value).__name__, value.format
         if getattr(sparse, name, None) is not type(value):
-            raise MaterializerError(f"A {type(value).__qualname__} would come back as scipy's own {form} matrix. Convert it to one.")
+            raise MaterializerError(
+                f"A {type(value).__qualname__} would come back as scipy's own {form} matrix. Convert it to one."
+            )
         stored = value if form in _PARTS else value.asformat(_through(form, value))
         for part in _PARTS[stored.format]:
             self._write(part, getattr(stored, part))
@@ -68,7 +70,12 @@ class SparseMaterializer(BaseMaterializer):
         return cls(tuple(self._read(part) for part in _PARTS[form]), shape=shape)
 
     def extract_metadata(self, value: Any) -> Mapping[str, Json]:
-        return {"shape": [int(size) for size in value.shape], "dtype": str(value.dtype), "stored": int(value.nnz), "format": value.format}
+        return {
+            "shape": [int(size) for size in value.shape],
+            "dtype": str(value.dtype),
+            "stored": int(value.nnz),
+            "format": value.format,
+        }
 
 
 def _is_sound(matrix: Any) -> bool:
@@ -76,7 +83,9 @@ def _is_sound(matrix: Any) -> bool:
     starts, indices, width = matrix.indptr, matrix.indices, matrix.shape[0 if matrix.format == "csc" else -1]
     if matrix.format == "bsr":
         width //= matrix.blocksize[1]
-    if not (len(starts) and starts[0] == 0 and (starts[1:] >= starts[:-1]).all() and starts[-1] <= min(len(indices), len(matrix.data))):
+    if not (
+        len(starts) and starts[0] == 0 and (starts[1:] >= starts[:-1]).all() and starts[-1] <= min(len(indices), len(matrix.data))
+    ):
         return False
     return not len(indices) or bool(indices.min() >= 0 and indices.max() < width)
 

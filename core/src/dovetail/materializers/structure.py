@@ -26,10 +26,9 @@ _INLINE_BYTES = 1 << 16
 _ATOMS = frozenset({str, int, bool, type(None)})
 _PLAIN = _ATOMS | {float}
 _ARRAYS = "arrays.npy"
-_FACTORIES: Mapping[str, Any] = {
-    cls.__name__: cls
-    for cls in (int, float, complex, bool, str, bytes, list, tuple, dict, set, frozenset, collections.OrderedDict, collections.Counter)
-}
+_COLLECTIONS = (collections.OrderedDict, collections.Counter)
+_SIMPLE = (int, float, complex, bool, str, bytes, list, tuple, dict, set, frozenset)
+_FACTORIES: Mapping[str, Any] = {cls.__name__: cls for cls in (*_SIMPLE, *_COLLECTIONS)}
 
 
 class StructureMaterializer(BaseMaterializer):
@@ -105,7 +104,8 @@ class Encoder:
         kind = objects.kind_of(cls)
         if kind is None:
             raise MaterializerError(
-                f"A value of type {type_name(cls)} would come back as a value of its base class. Convert it to one, or make it a dataclass."
+                f"A value of type {type_name(cls)} would come back as a value of its base class. Convert it to one, or make it a "
+                "dataclass."
             )
         name, write_object = type_name(cls), _OBJECTS[kind]
         return lambda value: {"$": kind, "t": name, **write_object(self, value)}
@@ -125,7 +125,9 @@ class Encoder:
         self.place.append(step)
         if len(self.place) > _DEEPEST:
             self.place.clear()
-            raise MaterializerError(f"A value is nested more than {_DEEPEST} levels deep, or holds itself. Return it in a flatter form.")
+            raise MaterializerError(
+                f"A value is nested more than {_DEEPEST} levels deep, or holds itself. Return it in a flatter form."
+            )
         node = self.encode(value)
         self.place.pop()
         return node
@@ -263,7 +265,9 @@ class Decoder:
             return leaves.READERS[mark](node["v"], self.decode)
         if mark in codecs.MODULES:
             return importlib.import_module(codecs.MODULES[mark]).read(node["v"], self.decode)
-        raise MaterializerError(f"{self._folder} holds a value marked {str(mark)[:60]!r}, which this version of Dovetail does not know.")
+        raise MaterializerError(
+            f"{self._folder} holds a value marked {str(mark)[:60]!r}, which this version of Dovetail does not know."
+        )
 
     def items(self, node: Any) -> list[Any]:
         return [self.decode(item) for item in node["v"]]

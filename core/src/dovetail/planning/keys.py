@@ -78,16 +78,19 @@ def references(given: Mapping[str, Any]) -> Iterator[str]:
 
 def changed(now: Mapping[str, Any], then: Mapping[str, Any], code_now: Code | None, code_then: Code | None) -> list[str]:
     """What differs between two step runs' keys, one line each. `now` and `then` are resolved inputs."""
-    lines: list[str] = []
+    lines = []
+    for name in sorted({*now, *then}):
+        before, after = then.get(name), now.get(name)
+        if before is None or after is None or _counted(before) != _counted(after):
+            kind = "parameter" if "value" in (after or before or {}) else "input"
+            lines.append(_difference(kind, name, before, after))
     for kind, left, right in (
-        ("input", {k: _counted(v) for k, v in now.items()}, {k: _counted(v) for k, v in then.items()}),
         ("code", code_now.parts if code_now else {}, code_then.parts if code_then else {}),
         ("package", code_now.packages if code_now else {}, code_then.packages if code_then else {}),
     ):
         for name in sorted({*left, *right}):
-            before, after = right.get(name), left.get(name)
-            if before != after:
-                lines.append(_difference(kind, name, before, after))
+            if right.get(name) != left.get(name):
+                lines.append(_difference(kind, name, right.get(name), left.get(name)))
     return lines
 
 
@@ -98,12 +101,16 @@ def _difference(kind: str, name: str, before: Any, after: Any) -> str:
         return f"{kind} {name} is gone"
     if kind == "code":
         return f"code {name} changed"
-    return f"{kind} {name} changed from {_short(before)} to {_short(after)}"
+    return f"{kind} {name} changed from {_shown(before)} to {_shown(after)}"
 
 
-def _short(value: Any) -> str:
-    if isinstance(value, Mapping) and "artifact" in value:
-        return f"artifact {value['artifact'][:12]}"
-    if isinstance(value, Mapping) and "value" in value:
-        return repr(value["value"])[:60]
-    return str(value)[:60]
+def _shown(given: Any) -> str:
+    """An input, or a package's version, in a few words."""
+    if not isinstance(given, Mapping):
+        return str(given)[:60]
+    if "artifact" in given:
+        name = f"{given['name']} v{given['version']}" if given.get("version") is not None else "artifact"
+        return f"{name} ({given['artifact'][:8]})"
+    if "value" in given:
+        return repr(given["value"])[:60]
+    return f"{len(given.get('list', given.get('dict', ())))} items"

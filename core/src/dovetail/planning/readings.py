@@ -70,6 +70,18 @@ def describe(reading: Mapping[str, Any]) -> str:
     return f"{kind} '{reading.get('name')}' is another"
 
 
+def asked(reading: Mapping[str, Any]) -> str:
+    """What was asked, in a few words."""
+    kind = reading["kind"]
+    if kind in ("file", "folder"):
+        return f"the {kind} {reading['path']}"
+    if kind == "component":
+        return f"the stack's {reading['type'].replace('_', ' ')}"
+    if kind == "model":
+        return f"model '{reading['name']}' {reading['wanted'] or 'newest'}: version {reading['answer'] or 'none'}"
+    return f"the {kind} '{reading.get('name')}'"
+
+
 def content(path: str) -> str | None:
     """Digest of a file's content, or of a folder's files; None when there is nothing."""
     if os.path.isdir(path):

@@ -121,6 +121,10 @@ def _flavor(registry: Registry, kind: ComponentType, spec: FlavorSpec) -> dict[s
         "help": spec.help,
         "odd_requirements": [each for each in spec.requires if not _REQUIREMENT.fullmatch(each)],
         "problem": "",
+        "documented": True,  # what cannot be read is judged by its problem alone
+        "abstract": [],
+        "without_help": [],
+        "odd_capabilities": [],
     }
     try:
         facts |= _class_facts(registry.declared_class(kind.name, spec.name))
@@ -132,12 +136,13 @@ def _flavor(registry: Registry, kind: ComponentType, spec: FlavorSpec) -> dict[s
 def _class_facts(cls: type[Component]) -> dict[str, Any]:
     from dovetail.stack.fields import field_types, fields_of
 
+    field_types(cls)  # the annotations have to be readable
+
     own = cls.__dict__.get("__doc__") or ""
     generated = own.startswith(f"{cls.__name__}(")  # what @dataclass writes where there is none
     return {
         "documented": bool(own.strip()) and not generated,
         "abstract": sorted(cls.__abstractmethods__) if inspect.isabstract(cls) else [],
-        "fields": sorted(field_types(cls)),
         "without_help": sorted(field.name for field in fields_of(cls) if not str(field.metadata.get("help", "")).strip()),
         "odd_capabilities": [str(each) for each in cls.capabilities if not isinstance(each, Capability)],
     }

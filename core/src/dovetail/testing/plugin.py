@@ -54,7 +54,7 @@ class PluginContract(Contract):
         assert {flavor["name"]: flavor["problem"] for flavor in declared["flavors"] if flavor["problem"]} == {}
 
     def test_every_flavor_implements_its_interface(self, declared: dict[str, Any]) -> None:
-        assert {flavor["name"]: flavor["abstract"] for flavor in declared["flavors"] if flavor.get("abstract")} == {}
+        assert {flavor["name"]: flavor["abstract"] for flavor in declared["flavors"] if flavor["abstract"]} == {}
 
     def test_every_flavor_has_one_line_of_help(self, declared: dict[str, Any]) -> None:
         bad = [flavor["name"] for flavor in declared["flavors"] if not flavor["help"].strip() or "\n" in flavor["help"]]
