@@ -94,7 +94,7 @@ SCALARS = [
     np.str_("ä"),
     np.bytes_(b"a"),
     np.datetime64("2024-01-01T00:00:00.123", "ms"),
-    np.datetime64("NaT"),
+    np.datetime64("NaT", "s"),
     np.timedelta64(5, "h"),
     np.void(b"abc"),
     np.array([(1, 2.5)], dtype=[("x", "i4"), ("y", ">f8")])[0],
@@ -225,3 +225,35 @@ def test_metadata_of_a_table_says_rows_columns_and_types(shelf: Any) -> None:
     metadata = shelf.save(TABLE)[1].metadata
     assert (metadata["rows"], metadata["column_count"], metadata["columns"][:2]) == (3, 10, ["i", "s"])
     assert metadata["dtypes"][0] == "int16"
+
+
+class RankType(pa.ExtensionType):
+    def __init__(self) -> None:
+        super().__init__(pa.int64(), "dovetail.rank")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return b""
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage: Any, serialized: bytes) -> RankType:
+        return cls()
+
+
+def test_an_extension_type_that_is_not_registered_here_is_asked_for(shelf: Any) -> None:
+    value = pa.ExtensionArray.from_storage(RankType(), pa.array([1, 2]))
+    pa.register_extension_type(RankType())
+    try:
+        folder, saved = shelf.save(pa.table({"rank": value}))
+        assert shelf.load(folder, saved).column("rank").type == RankType()
+    finally:
+        pa.unregister_extension_type("dovetail.rank")
+    with pytest.raises(MaterializerError, match="Column 'rank' is of the Arrow extension type 'dovetail.rank'. Call pyarrow.register"):
+        shelf.load(folder, saved)
+
+
+def test_what_arrow_or_npy_cannot_write_is_refused_with_the_cure(shelf: Any) -> None:
+    overlapping = np.dtype({"names": ["a", "b"], "formats": ["i4", "i4"], "offsets": [0, 2], "itemsize": 8})
+    with pytest.raises(MaterializerError, match="cannot be written as npy"):
+        shelf.save(np.zeros(2, overlapping))
+    with pytest.raises(MaterializerError, match="holds Python objects. Return a tuple"):
+        shelf.save([np.array([(1, "a")], dtype=[("x", "i4"), ("y", "O")])[0]])

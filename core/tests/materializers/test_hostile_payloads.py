@@ -164,7 +164,7 @@ def test_pickles_inside_arrays_are_not_loaded(shelf: Any) -> None:
         load(shelf, folder, "dovetail.materializers.arrays:ArrayMaterializer")
 
 
-@pytest.mark.parametrize("shape", [(10**15,), (2**62, 4), (-1,), (10**9, 10**9)])
+@pytest.mark.parametrize("shape", [(10**15,), (2**62, 4), (10**9, 10**9)])
 def test_an_array_that_claims_more_than_its_file_holds_is_refused(shelf: Any, shape: Any) -> None:
     folder = holding(shelf)
     header = repr({"descr": "<f8", "fortran_order": False, "shape": shape}).encode()

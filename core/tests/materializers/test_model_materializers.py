@@ -91,23 +91,22 @@ def test_an_xgboost_booster_comes_back_without_pickle(shelf: Any) -> None:
     assert shelf.content(loaded) == shelf.files(folder) == shelf.content(model)
 
 
-XGB = [
-    xgboost.XGBClassifier(n_estimators=4, max_depth=2, missing=float("nan"), eval_metric=["logloss"]),
-    xgboost.XGBRegressor(n_estimators=4),
-    xgboost.XGBRanker(n_estimators=4),
-    xgboost.XGBRFClassifier(n_estimators=4),
-    xgboost.XGBRFRegressor(n_estimators=4),
-]
-LGBM = [
-    lightgbm.LGBMClassifier(n_estimators=4, verbose=-1),
-    lightgbm.LGBMRegressor(n_estimators=4, verbose=-1),
-    lightgbm.LGBMRanker(n_estimators=4, verbose=-1),
+WRAPPERS: list[tuple[Any, dict[str, Any]]] = [
+    (xgboost.XGBClassifier, {"max_depth": 2, "missing": float("nan"), "eval_metric": ["logloss"]}),
+    (xgboost.XGBRegressor, {}),
+    (xgboost.XGBRanker, {}),
+    (xgboost.XGBRFClassifier, {}),
+    (xgboost.XGBRFRegressor, {}),
+    (lightgbm.LGBMClassifier, {"verbose": -1}),
+    (lightgbm.LGBMRegressor, {"verbose": -1}),
+    (lightgbm.LGBMRanker, {"verbose": -1}),
 ]
 
 
-@pytest.mark.filterwarnings("ignore:The argument 'eval_set'", "ignore:.*early_stopping")
-@pytest.mark.parametrize("estimator", XGB + LGBM, ids=lambda e: type(e).__name__)
-def test_wrappers_of_boosters_come_back_without_pickle(shelf: Any, estimator: Any) -> None:
+@pytest.mark.filterwarnings("ignore:The argument 'eval_set'", "ignore:.*XGBRF")
+@pytest.mark.parametrize(("cls", "parameters"), WRAPPERS, ids=[cls.__name__ for cls, _ in WRAPPERS])
+def test_wrappers_of_boosters_come_back_without_pickle(shelf: Any, cls: Any, parameters: dict[str, Any]) -> None:
+    estimator = cls(n_estimators=4, **parameters)
     unfitted = shelf.round_trip(estimator, trusted=False)
     assert type(unfitted) is type(estimator)
     assert repr(unfitted.get_params()) == repr(estimator.get_params())

@@ -300,3 +300,67 @@ def test_any_mixture_of_objects_in_a_column_comes_back(shelf: Any, values: list[
     assert loaded.dtype == series.dtype
     assert repr(loaded.tolist()) == repr(series.tolist())
     shelf.clear()
+
+
+def test_a_large_frame_is_read_whole(shelf: Any) -> None:
+    values = np.random.default_rng(0).random((1_500_000, 3))
+    uniform = pd.DataFrame(values)
+    assert shelf.round_trip(uniform).equals(uniform)
+    mixed = uniform.assign(text=pd.Series(["a", "b", "c"] * 500_000, dtype="string[pyarrow]"), flag=True)
+    assert shelf.round_trip(mixed).equals(mixed)
+
+
+def test_a_failure_while_several_threads_read_is_raised(shelf: Any) -> None:
+    folder, saved = shelf.save(pd.DataFrame(np.zeros((1_500_000, 3))))
+    document = (folder / "frame.json").read_text()
+    (folder / "frame.json").write_text(document.replace('"at":[1500000,2]', '"at":[1500000,9]'))
+    with pytest.raises(MaterializerError):
+        shelf.load(folder, saved)
+
+
+def test_frequencies_that_no_name_tells_are_kept(shelf: Any) -> None:
+    offset = pd.offsets.CustomBusinessDay(holidays=["2024-01-03"])
+    index = pd.date_range("2024-01-01", periods=3, freq=offset)
+    with pytest.warns(UserWarning, match="CustomBusinessDay are pickled"):
+        assert shelf.round_trip(index).freq == offset
+
+
+def test_numpy_data_in_a_pandas_array_comes_back(shelf: Any) -> None:
+    wrapper = getattr(pd.arrays, "NumpyExtensionArray", None) or pd.arrays.PandasArray
+    value = wrapper(np.array([1.5, 2]))
+    loaded = shelf.round_trip(value)
+    assert type(loaded) is wrapper
+    assert loaded.tolist() == [1.5, 2]
+
+
+class Rank(pd.api.extensions.ExtensionDtype):
+    name = "rank"
+    type = int
+
+    @classmethod
+    def construct_array_type(cls) -> Any:
+        return Ranks
+
+
+class Ranks(pd.api.extensions.ExtensionArray):
+    dtype = Rank()
+
+    def __len__(self) -> int:
+        return 0
+
+
+class Labels(pd.Index):
+    pass
+
+
+class Span(pd.Interval):
+    pass
+
+
+def test_types_that_extend_pandas_are_refused_with_the_cure(shelf: Any) -> None:
+    with pytest.raises(MaterializerError, match=r"pandas type rank \(Rank\).*astype\(object\)"):
+        shelf.save(Ranks())
+    with pytest.raises(MaterializerError, match="Labels would come back as a plain pandas index"):
+        shelf.save(object.__new__(Labels))
+    with pytest.raises(MaterializerError, match="would come back as the pandas scalar"):
+        shelf.save([Span(0, 1)])

@@ -294,3 +294,23 @@ def test_nothing_but_the_standard_library_is_imported_for_plain_values() -> None
 def test_uuids_decimals_and_times_keep_every_digit(shelf: Any) -> None:
     value = [uuid.UUID(int=5), decimal.Decimal("1.2300"), decimal.Decimal("sNaN123"), dt.time(1, 2, 3, 4, fold=1)]
     assert [typed(each) for each in shelf.round_trip(value)] == [typed(each) for each in value]
+
+
+def test_a_zone_without_a_key_is_refused_with_the_cure(shelf: Any, tmp_path: pathlib.Path) -> None:
+    source = next(path for path in pathlib.Path(__import__("tzdata").__file__).parent.rglob("Berlin"))
+    with source.open("rb") as file:
+        zone = zoneinfo.ZoneInfo.from_file(file)
+    with pytest.raises(MaterializerError, match=r'Use zoneinfo.ZoneInfo\("Area/City"\)'):
+        shelf.save([zone])
+
+
+class Twin:
+    """Equal only to itself."""
+
+
+@pytest.mark.filterwarnings("ignore::dovetail.materializers.pickles.PickleWarning")
+def test_members_of_a_set_that_look_alike_are_all_kept(shelf: Any) -> None:
+    value = {Twin(), Twin(), "a", 1}
+    loaded = shelf.round_trip(value)
+    assert len(loaded) == 4
+    assert sum(type(each) is Twin for each in loaded) == 2

@@ -61,7 +61,7 @@ class _Lines:
             elif event == "dovetail_step_retried":
                 self._line(f"  {facts['step']:<{self._width}}  again     attempt {facts['attempt']} follows; {facts['error']}")
             elif event == "dovetail_run_started":
-                self._line(f"{facts['name']} on stack '{facts['stack']}', {len(self._plan.steps)} steps")
+                self._line(f"{facts['name']} on stack '{facts['stack']}', {len(self._plan.steps)} step{'' if len(self._plan.steps) == 1 else 's'}")
             elif event == "dovetail_run_finished":
                 self._line(f"{facts['name']} {facts['status']} in {seconds_in_words(facts['seconds'])}")
 

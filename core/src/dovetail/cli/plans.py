@@ -10,6 +10,7 @@ from dovetail.client.explaining import Explanation
 from dovetail.values.plan import Decision, Plan, PlanStep
 
 _COLOURS = {Decision.RUN: "yellow", Decision.CACHED: "green", Decision.LATER: "cyan", Decision.TAKEN: "green"}
+_MOST_NAMES = 5
 _MOST = 12  # differences shown of one step
 
 
@@ -19,7 +20,7 @@ def lines(plan: Plan, differences: Mapping[str, Explanation], problems: Sequence
     for step in plan.steps:
         yield from _step(step, width, differences.get(step.invocation))
     yield _counted(plan)
-    yield from (f"Note: {note}." for note in plan.notes)
+    yield from (f"Note: {note.rstrip('.')}." for note in (*_warnings(plan), *plan.notes))
     waived = plan.stack.get("waive") or ()
     if waived:
         yield f"Note: the stack leaves unhonoured what it waives: {', '.join(waived)}."
@@ -36,7 +37,17 @@ def _step(step: PlanStep, width: int, explanation: Explanation | None) -> Iterat
     yield from (f"{indent}- {line}" for line in differing[:_MOST])
     if len(differing) > _MOST:
         yield f"{indent}- and {len(differing) - _MOST} more"
-    yield from (f"{indent}note: {warning}" for warning in step.warnings)
+
+
+def _warnings(plan: Plan) -> Iterator[str]:
+    """Each once, with the steps that it is said of."""
+    told: dict[str, list[str]] = {}
+    for step in plan.steps:
+        for warning in step.warnings:
+            told.setdefault(warning, []).append(f"'{step.invocation}'")
+    for warning, names in told.items():
+        shown = ", ".join(names[:_MOST_NAMES]) + (f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else "")
+        yield f"step{'s' if len(names) > 1 else ''} {shown}: {warning}"
 
 
 def _why(step: PlanStep, explanation: Explanation | None) -> str:

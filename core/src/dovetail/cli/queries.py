@@ -66,7 +66,7 @@ def _digest(client: Client, beginning: str) -> str | None:
         return None
     found = [entry.name for entry in client.ledger.store.scan("artifacts") if entry.name.startswith(beginning)]
     if len(found) > 1:
-        raise NotFound("single artifact", beginning, (), f"{len(found)} digests begin so; give more characters.")
+        raise NotFound("single artifact whose digest begins with", beginning, found, f"{len(found)} do; give more characters.")
     return found[0] if found else None
 
 

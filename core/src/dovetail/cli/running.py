@@ -118,11 +118,7 @@ def replay(session: Session, which: str, step: str, stack: str | None, *, debug:
         try:
             done = run_again(prepared, _under_debugger if from_first_line else None)
         except Exception as error:
-            return _replay_failed(session, error, debug=debug and not from_first_line)
-        except BaseException as error:
-            if type(error).__name__ == "BdbQuit":
-                return 0
-            raise
+            return _replay_failed(session, prepared, error, debug=debug and not from_first_line)
     if debug and not from_first_line:
         session.say("It failed in the run, and did not fail here.")
     _tell_replayed(prepared, done)
@@ -135,14 +131,14 @@ def _under_debugger(function: Callable[..., Any], arguments: Mapping[str, Any]) 
     return pdb.Pdb().runcall(function, **arguments)
 
 
-def _replay_failed(session: Session, error: Exception, *, debug: bool) -> int:
+def _replay_failed(session: Session, prepared: Replay, error: Exception, *, debug: bool) -> int:
     from dovetail.errors import DovetailError
     from dovetail.execution.attempt import describe_error
 
-    if isinstance(error, DovetailError) and not _raised_by_user(error):
-        raise error
     if type(error).__name__ == "BdbQuit":
         return 0
+    if isinstance(error, DovetailError) and not _came_from_the_step(prepared, error):
+        raise error
     click.echo(describe_error(error)["traceback"], err=True, nl=False)
     if debug:
         import pdb  # noqa: T100  # what was asked for
@@ -153,20 +149,17 @@ def _replay_failed(session: Session, error: Exception, *, debug: bool) -> int:
     return 1
 
 
-def _raised_by_user(error: BaseException) -> bool:
-    """Whether the step's own code, or something that it called, raised it."""
+def _came_from_the_step(prepared: Replay, error: BaseException) -> bool:
     import traceback
 
-    from dovetail.cli.targets import is_users
-
-    return any(is_users(frame.filename) for frame in traceback.extract_tb(error.__traceback__))
+    return any(prepared.workspace.project.owns(frame.filename) for frame in traceback.extract_tb(error.__traceback__))
 
 
 def _tell_replayed(prepared: Replay, done: Replayed) -> None:
     from dovetail.cli.output import print_rows
 
-    value = repr(done.value)
-    click.echo(value if len(value) <= _LONGEST_VALUE else f"{value[:_LONGEST_VALUE]}…")
+    text = repr(done.value)
+    click.echo(text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…")
     rows = [
         {"output": name, "type": output["type"], "digest": output["digest"][:12], "as in the run": done.same.get(name)}
         for name, output in done.outputs.items()
@@ -174,8 +167,8 @@ def _tell_replayed(prepared: Replay, done: Replayed) -> None:
     if rows:
         click.echo()
         print_rows(rows, ["output", "type", "digest", "as in the run"], "table")
-    for name, value in done.metrics.items():
-        click.echo(f"metric {name}: {value:.6g}")
+    for name, last in done.metrics.items():
+        click.echo(f"metric {name}: {last:.6g}")
 
 
 def tell_failure(run: Run | None) -> None:

@@ -54,7 +54,7 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _is_file(place: str) -> bool:
-    return place.endswith(".py") or os.sep in place or os.path.isfile(place)
+    return place.endswith(".py") or os.sep in place or place in (".", "..") or os.path.isfile(place)
 
 
 def _import_file(place: str) -> ModuleType:
@@ -192,7 +192,7 @@ def read_parameters(pipeline: Pipeline[Any], given: Sequence[str]) -> dict[str, 
         if not (name and equals):
             raise click.UsageError(f"--param {pair}: write it as NAME=VALUE.")
         if name not in known:
-            raise NotFound(f"parameter of pipeline '{pipeline.name}'", name, known)
+            raise ConfigurationError(f"Pipeline '{pipeline.name}' has no parameter '{name}'. {near(name, known) or 'It takes none.'}")
         parameters[name] = read_value(text, known[name].annotation)
     return parameters
 

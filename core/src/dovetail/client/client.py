@@ -87,8 +87,8 @@ class Client:
             return Run(self, which)
         starts = [run_id for run_id in self.index.run_ids() if run_id.startswith(which)]
         if len(starts) > 1:
-            raise NotFound("single run", which, starts, f"{len(starts)} runs begin so; give more characters.")
-        if starts:
+            raise NotFound("single run that begins with", which, starts, f"{len(starts)} do; give more characters.")
+        if starts and self._begun(starts[0]):
             return Run(self, starts[0])
         names: list[str] = []
         for run in self.each_run():
@@ -96,6 +96,13 @@ class Client:
                 return run
             names.append(run.name)
         raise NotFound("run", which, names, f"These are the runs of stack '{self.workspace.stack.name}'; choose another with --stack.")
+
+    def _begun(self, run_id: str) -> bool:
+        """False for what a writer left that died before anybody could see its run."""
+        try:
+            return self.ledger.run(run_id).header() is not None or self.finished(run_id) is not None
+        except Corrupt:
+            return True
 
     def each_run(self, since: datetime | None = None) -> Iterator[Run]:
         """Every run that can be read, newest first, read as far as the caller asks."""

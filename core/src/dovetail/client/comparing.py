@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dovetail.client.views import Artifact, Run
+from dovetail.client.views import Artifact, Run, StepRun
 from dovetail.errors import DovetailError, StoreError
-from dovetail.values.plan import Code
+from dovetail.values.plan import Code, Status
 
 Pair = tuple[Any, Any]  # of the first and of the second; None where there is none
+_ENDED = frozenset({Status.COMPLETED, Status.CACHED, Status.FAILED})
 _MOST = 200  # differences inside two values that are told
 _PLAIN = ("builtins:dict", "builtins:list", "builtins:tuple", "builtins:str", "builtins:int", "builtins:float", "builtins:bool", "builtins:NoneType")
 _FRAME = "DataFrame"
@@ -64,17 +65,20 @@ def compare_runs(first: Run, second: Run) -> RunComparison:
 
 
 def _steps(first: Run, second: Run, name: str) -> StepComparison:
-    one, two = (run.steps.get(name) for run in (first, second))
-    outcomes = [(step.outcome or {}) if step is not None else {} for step in (one, two)]
-    codes = [_code(run, outcome) for run, outcome in zip((first, second), outcomes, strict=True)]
+    one, two = first.steps.get(name), second.steps.get(name)
+    status = (one.status.value if one is not None else None, two.status.value if two is not None else None)
+    seconds = (one.seconds if one is not None else None, two.seconds if two is not None else None)
+    if one is None or two is None or not {one.status, two.status} <= _ENDED:
+        return StepComparison(status, seconds)  # one of them did not run, so that all else would differ
+    before, after = _code(one), _code(two)
     return StepComparison(
-        status=(one.status.value if one is not None else None, two.status.value if two is not None else None),
-        seconds=(one.seconds if one is not None else None, two.seconds if two is not None else None),
-        metrics=_different(one.metrics if one is not None else {}, two.metrics if two is not None else {}),
-        parameters=_different(one.parameters if one is not None else {}, two.parameters if two is not None else {}),
-        outputs=_different(*(_digests(outcome) for outcome in outcomes)),
-        code=_parts(codes[0].parts, codes[1].parts) if all(outcomes) else {},
-        packages=_different(codes[0].packages, codes[1].packages) if all(outcomes) else {},
+        status,
+        seconds,
+        metrics=_different(one.metrics, two.metrics),
+        parameters=_different(one.parameters, two.parameters),
+        outputs=_different(_digests(one.outcome or {}), _digests(two.outcome or {})),
+        code=_parts(before.parts, after.parts),
+        packages=_different(before.packages, after.packages),
     )
 
 
@@ -82,9 +86,10 @@ def _digests(outcome: Mapping[str, Any]) -> dict[str, str]:
     return {name: output["digest"] for name, output in outcome.get("outputs", {}).items()}
 
 
-def _code(run: Run, outcome: Mapping[str, Any]) -> Code:
+def _code(step_run: StepRun) -> Code:
     try:
-        return run.plan.codes.get(outcome.get("code", ""), Code({}, {}))
+        planned = step_run.planned
+        return step_run.run.plan.codes.get(planned.code or "", Code({}, {})) if planned is not None else Code({}, {})
     except StoreError:
         return Code({}, {})
 

@@ -38,7 +38,7 @@ def explain(client: Client, run: Run, invocation: str) -> Explanation:
     status = step_run.status
     if status not in _RAN or "taken_from" in outcome:
         return Explanation(run.name, invocation, status.value, _not_run(client, outcome, step_run), asked=_asked(client, outcome))
-    planned = _planned(run, invocation)
+    planned = step_run.planned
     if planned is not None and planned.uncached:
         return Explanation(run.name, invocation, status.value, f"It runs every time: {planned.uncached}.")
     earlier = last_run_of(client, run.pipeline, invocation, before=run.id)
@@ -58,9 +58,11 @@ def plan_differences(client: Client, plan: Plan) -> dict[str, Explanation]:
         step = wanted[invocation]
         resolved = {name: resolve(given, lambda name, output: known.get(name, {}).get(output)) for name, given in step.node.inputs.items()}
         now = {name: given for name, given in resolved.items() if given is not None}
-        outcome = earlier.outcome or {}
-        then = {name: given for name, given in outcome.get("inputs", {}).items() if name in now or name not in resolved}
-        lines = changed(now, then, plan.codes.get(step.code or ""), _code(earlier.run, outcome))
+        recorded = (earlier.outcome or {}).get("inputs", {})
+        then = {name: given for name, given in recorded.items() if name in now or name not in resolved}
+        if step.node.mapped is not None:
+            now = then = {}  # its children were given what it takes
+        lines = changed(now, then, plan.codes.get(step.code or ""), _code(earlier))
         found[invocation] = Explanation(plan.run_name, invocation, step.decision.value, step.why, earlier.run.name, tuple(lines))
     return found
 
@@ -118,19 +120,14 @@ def _asked(client: Client, outcome: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(asked(reading) for reading in made.get("readings", ()))
 
 
-def _planned(run: Run, invocation: str) -> PlanStep | None:
-    steps = {step.invocation: step for step in run.plan.steps}
-    return steps.get(invocation) or steps.get(invocation.rpartition(".")[0])
-
-
 def _differences(client: Client, run: Run, step_run: StepRun, earlier: StepRun) -> Iterator[str]:
     now, then = step_run.outcome or {}, earlier.outcome or {}
-    yield from changed(now.get("inputs", {}), then.get("inputs", {}), _code(run, now), _code(earlier.run, then))
+    yield from changed(now.get("inputs", {}), then.get("inputs", {}), _code(step_run), _code(earlier))
     yield from _other_readings(now.get("readings", ()), then.get("readings", ()))
     python, before = (_python(client, each) for each in (run, earlier.run))
     if python != before and python and before:
         yield f"Python changed from {before} to {python}"
-    planned, planned_then = _planned(run, step_run.name), _planned(earlier.run, step_run.name)
+    planned, planned_then = step_run.planned, earlier.planned
     if planned is not None and planned_then is not None:
         yield from _declared_otherwise(planned, planned_then)
 
@@ -178,8 +175,9 @@ def _python(client: Client, run: Run) -> str:
     return ".".join(str(header.get("python", "")).split(".")[:2])
 
 
-def _code(run: Run, outcome: Mapping[str, Any]) -> Code | None:
+def _code(step_run: StepRun) -> Code | None:
     try:
-        return run.plan.codes.get(outcome.get("code", ""))
+        planned = step_run.planned
+        return step_run.run.plan.codes.get(planned.code or "") if planned is not None else None
     except StoreError:
         return None

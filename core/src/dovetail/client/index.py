@@ -40,11 +40,38 @@ class Index:
         self._ledger = ledger
         self._read_run = read_run
         self._store = ledger.store_id or ""
-        self._database = _open(cache_folder() / "index.sqlite")
-        self._closing = weakref.finalize(self, self._database.close)
+        self._path = cache_folder() / "index.sqlite"
+        self._use(_open(self._path))
 
     def close(self) -> None:
         self._closing()
+
+    def _use(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        self._closing = weakref.finalize(self, database.close)
+
+    def _ask(self, query: str, *parameters: str) -> list[tuple[Any, ...]]:
+        """Rows; none from an index that was deleted or damaged meanwhile, in whose place an empty one is then used."""
+        try:
+            return list(self._database.execute(query, parameters))
+        except sqlite3.DatabaseError as error:
+            self._lose(error)
+            return []
+
+    def _ask_filled(self, query: str, *parameters: str) -> list[tuple[Any, ...]]:
+        """Rows of what was taken in, which is taken in again if the index had to be given up."""
+        asked, rows = self._database, self._ask(query, *parameters)
+        if self._database is asked:
+            return rows
+        self.fill()
+        return self._ask(query, *parameters)
+
+    def _lose(self, error: sqlite3.DatabaseError) -> None:
+        """Go on with an index of this process alone; one that is damaged makes room for a new one."""
+        self._closing()
+        if not isinstance(error, sqlite3.OperationalError):
+            _delete(self._path)
+        self._use(_connected(":memory:"))
 
     def forget(self) -> None:
         """Drop all rows of this store; the next query fills them again."""
@@ -66,8 +93,7 @@ class Index:
 
     def record(self, run_id: str) -> Mapping[str, Any] | None:
         """A finished run's last record; None while it goes on."""
-        row = self._database.execute("select record from runs where store = ? and id = ?", (self._store, run_id)).fetchone()
-        if row is not None:
+        for row in self._ask("select record from runs where store = ? and id = ?", self._store, run_id):
             found: Mapping[str, Any] = json.loads(row[0])
             return found
         record = self._read(run_id)
@@ -88,24 +114,27 @@ class Index:
 
     def fill(self) -> None:
         """Take in every run that is there."""
-        for run_id in self.run_ids():
-            with contextlib.suppress(Corrupt):
-                self.record(run_id)
+        filling = None
+        while filling is not self._database:  # again, if the index had to be given up meanwhile
+            filling = self._database
+            for run_id in self.run_ids():
+                with contextlib.suppress(Corrupt):
+                    self.record(run_id)
 
     def named(self, name: str) -> list[str]:
         """Finished runs of that name, newest first, among those taken in so far."""
         query = "select id from runs where store = ? and name = ? order by id desc"
-        return [row[0] for row in self._database.execute(query, (self._store, name))]
+        return [row[0] for row in self._ask_filled(query, self._store, name)]
 
     def producers(self, digest: str) -> list[tuple[str, str, str]]:
         """(run, step, output) of every step run that gave an artifact; oldest first."""
         query = "select run, step, output from outputs where store = ? and digest = ? order by run"
-        return list(self._database.execute(query, (self._store, digest)))
+        return [(run, step, output) for run, step, output in self._ask_filled(query, self._store, digest)]
 
     def consumers(self, digest: str) -> list[tuple[str, str, str]]:
         """(run, step, parameter) of every step run that took an artifact; oldest first."""
         query = "select run, step, parameter from inputs where store = ? and digest = ? order by run"
-        return list(self._database.execute(query, (self._store, digest)))
+        return [(run, step, parameter) for run, step, parameter in self._ask_filled(query, self._store, digest)]
 
     def changes(self, kind: str, name: str) -> list[dict[str, Any]]:
         """What was said later of an object, in order."""
@@ -115,8 +144,7 @@ class Index:
         oldest = (datetime.now(timezone.utc) - timedelta(days=_RELISTED)).strftime("%Y-%m-%d")
         if day > oldest:
             return self._ledger.runs_of(day)
-        row = self._database.execute("select ids from days where store = ? and day = ?", (self._store, day)).fetchone()
-        if row is not None:
+        for row in self._ask("select ids from days where store = ? and day = ?", self._store, day):
             return list(json.loads(row[0]))
         ids = self._ledger.runs_of(day)
         self._write("insert or replace into days values (?, ?, ?)", [(self._store, day, json.dumps(ids))])
@@ -126,15 +154,15 @@ class Index:
         return {change["run"] for change in self._changes() if change.get("delete") and "run" in change}
 
     def _changes(self) -> list[dict[str, Any]]:
-        seen = {row[0] for row in self._database.execute("select path from changes where store = ?", (self._store,))}
+        known: dict[str, str] = dict(self._ask("select path, record from changes where store = ?", self._store))
         for folder in self._ledger.store.scan("changes"):
             for entry in self._ledger.store.scan(f"changes/{folder.name}"):
                 path = f"changes/{folder.name}/{entry.name}"
-                record = self._change(path) if path not in seen else None
+                record = self._change(path) if path not in known else None
                 if record is not None:
-                    self._write("insert or ignore into changes values (?, ?, ?)", [(self._store, path, json.dumps(record))])
-        rows = self._database.execute("select record from changes where store = ? order by path", (self._store,))
-        return [json.loads(row[0]) for row in rows]
+                    known[path] = json.dumps(record)
+                    self._write("insert or ignore into changes values (?, ?, ?)", [(self._store, path, known[path])])
+        return [json.loads(known[path]) for path in sorted(known)]
 
     def _change(self, path: str) -> dict[str, Any] | None:
         """One that cannot be read says nothing, and hides no other."""
@@ -152,17 +180,24 @@ class Index:
             for parameter, digests in found.get("inputs", {}).items():
                 inputs += [(self._store, run_id, step, parameter, digest) for digest in digests]
         row = (self._store, run_id, record["name"], record["pipeline"], record["status"], text)
-        try:
-            with self._database:
-                if self._database.execute("insert or ignore into runs values (?, ?, ?, ?, ?, ?)", row).rowcount:
-                    self._database.executemany("insert into outputs values (?, ?, ?, ?, ?, ?, ?)", outputs)
-                    self._database.executemany("insert into inputs values (?, ?, ?, ?, ?)", inputs)
-        except sqlite3.OperationalError:
-            return  # another reader holds the index; it is a cache, and the record is at hand
+        self._writing(lambda: self._add_rows(row, outputs, inputs))
+
+    def _add_rows(self, row: tuple[Any, ...], outputs: list[tuple[Any, ...]], inputs: list[tuple[Any, ...]]) -> None:
+        if self._database.execute("insert or ignore into runs values (?, ?, ?, ?, ?, ?)", row).rowcount:
+            self._database.executemany("insert into outputs values (?, ?, ?, ?, ?, ?, ?)", outputs)
+            self._database.executemany("insert into inputs values (?, ?, ?, ?, ?)", inputs)
 
     def _write(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
-        with contextlib.suppress(sqlite3.OperationalError), self._database:
-            self._database.executemany(statement, rows)
+        self._writing(lambda: self._database.executemany(statement, rows))
+
+    def _writing(self, write: Callable[[], object]) -> None:
+        try:
+            with self._database:
+                write()
+        except sqlite3.DatabaseError as error:  # held by another reader for long, deleted, damaged or read-only
+            self._lose(error)
+            with self._database:
+                write()
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -173,9 +208,14 @@ def _open(path: Path) -> sqlite3.Connection:
             return _connected(str(path))
         except (sqlite3.DatabaseError, OSError):
             if attempt == 1:
-                with contextlib.suppress(OSError):
-                    path.unlink(missing_ok=True)
+                _delete(path)
     return _connected(":memory:")
+
+
+def _delete(path: Path) -> None:
+    for place in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        with contextlib.suppress(OSError):
+            place.unlink(missing_ok=True)
 
 
 def _connected(path: str) -> sqlite3.Connection:

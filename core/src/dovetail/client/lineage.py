@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -103,6 +104,17 @@ def lineage_of(run: Run) -> Lineage:
         for key in step.takes:
             artifacts.setdefault(key, _from_outside(run, key))
     return Lineage(run.id, run.name, run.pipeline, run.stack, run.status.value, run.seconds, steps, artifacts)
+
+
+def as_json(lineage: Lineage) -> dict[str, Any]:
+    """The lineage as plain data: steps by name, and artifacts with their digests, each with the step that gave it."""
+    record = dataclasses.asdict(lineage)
+    numbers = {key: number for number, key in enumerate(lineage.artifacts)}
+    record["artifacts"] = [dataclasses.asdict(artifact) for artifact in lineage.artifacts.values()]
+    for name, step in lineage.steps.items():
+        record["steps"][name]["takes"] = [numbers[key] for key in step.takes]
+        record["steps"][name]["gives"] = [numbers[key] for key in step.gives]
+    return record
 
 
 def _so_far(run: Run, invocation: str) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from dovetail.planning.readings import model_reading
 from dovetail.values.artifacts import Manifest
 from dovetail.values.encoding import decode
 from dovetail.values.model import ModelStage
-from dovetail.values.plan import Plan, Status
+from dovetail.values.plan import Plan, PlanStep, Status
 
 
 class Query(Protocol):
@@ -228,6 +228,12 @@ class StepRun:
         """The children of a mapped step, in the order of the items."""
         expansion = self.query.ledger.run(self.run.id).expansion(self.name) or {}
         return [StepRun(self.query, self.run, child) for child in expansion.get("children", ())]
+
+    @property
+    def planned(self) -> PlanStep | None:
+        """What was planned of it; for a child of a mapped step, of its parent."""
+        steps = {step.invocation: step for step in self.run.plan.steps}
+        return steps.get(self.name) or steps.get(self.name.rpartition(".")[0])
 
     def log(self) -> str:
         """All that it printed and logged, of every attempt; of the run that it was taken from, where it is cached."""

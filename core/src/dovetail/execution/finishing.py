@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -47,7 +48,7 @@ def close_if_over(ledger: Ledger, run_id: str, orchestrator: Orchestrator | None
     """The run's last record, made now if all outcomes are there or its coordinator is gone; None while it goes on.
 
     Closing a run whose coordinator is gone gives each open step the outcome `interrupted`. Nothing is closed where that
-    cannot be told.
+    cannot be told, or by who may only read.
     """
     records = ledger.run(run_id)
     finished = records.finished()
@@ -56,6 +57,17 @@ def close_if_over(ledger: Ledger, run_id: str, orchestrator: Orchestrator | None
     header = records.header()
     if header is None:
         return None
+    try:
+        return _close_if_over(ledger, records, header, orchestrator)
+    except PermissionError:
+        return None
+    except OSError as error:
+        if error.errno == errno.EROFS:
+            return None
+        raise
+
+
+def _close_if_over(ledger: Ledger, records: RunRecords, header: Mapping[str, Any], orchestrator: Orchestrator | None) -> dict[str, Any] | None:
     wanted = [step["node"]["invocation"] for step in records.plan()["steps"]]
     outcomes = {name: outcome for name in wanted if (outcome := records.outcome(name)) is not None}
     if len(outcomes) < len(wanted) and not _gone(records, header, orchestrator):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ from dovetail import digest
 from dovetail.components.artifact_store import ArtifactStore
 from dovetail.errors import Corrupt, NewerLayout, StoreError
 from dovetail.ledger import layout
+from dovetail.ledger.shapes import odd_field
 
 _compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
@@ -49,19 +51,34 @@ class Records:
             if self.store.create(path, dump({**record, "nonce": nonce})):
                 return True
         except (TimeoutError, ConnectionError):
-            found = self.find(path)
-            if found is None:
+            if self.store.stat(path) is None:
                 raise
-            return found.get("nonce") == nonce
-        return (self.find(path) or {}).get("nonce") == nonce
+        return self._nonce(path) == nonce
+
+    def _nonce(self, path: str) -> Any:
+        """Its writer's; None for a record that nobody can read."""
+        try:
+            return parse(path, self.store.read(path)).get("nonce")
+        except (FileNotFoundError, Corrupt):
+            return None
 
     def find(self, path: str) -> dict[str, Any] | None:
-        """The record, or None where there is none. Raises Corrupt for bytes that are no record."""
+        """The record, or None where there is none. Raises Corrupt for what is not what such a record must be, NewerLayout."""
+        self._refuse_newer(path)
         try:
             data = self.store.read(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return parse(path, data)
+        record = parse(path, data)
+        odd = odd_field(path, record)
+        if odd is not None:
+            raise Corrupt(f"The record {path} is not what was written: {odd}. `dovetail store verify --repair` moves it aside.")
+        return record
+
+    def _refuse_newer(self, path: str) -> None:
+        if self._format is None and path != layout.FORMAT:
+            with contextlib.suppress(Corrupt):  # whoever needs the store's id is told
+                self.format()
 
     def get(self, path: str) -> dict[str, Any]:
         found = self.find(path)
@@ -71,6 +88,7 @@ class Records:
 
     def numbers(self, folder: str) -> list[int]:
         """The numbers in a log, ascending."""
+        self._refuse_newer(folder)
         return sorted(int(entry.name[:-5]) for entry in self.store.scan(folder) if _is_numbered(entry.name))
 
     def append(self, folder: str, record: Mapping[str, Any], *, above: int = 0) -> int:

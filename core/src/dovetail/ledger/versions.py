@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dovetail.errors import NameRefused, NotFound
+from dovetail.errors import Corrupt, NameRefused, NotFound
 from dovetail.ledger import layout
 from dovetail.ledger.records import Records
 from dovetail.ledger.runs import RunRecords
@@ -28,15 +28,21 @@ class Versions:
         return self._claim(layout.model_versions(name), "model", name, record)
 
     def _claim(self, folder: str, kind: str, name: str, record: Mapping[str, Any]) -> int:
-        number = self._records.append(folder, {"name": name, **record})
-        if number > 1 and folder not in self._names:
-            first = self._records.find(f"{folder}/1.json") or {}
-            if first.get("name", name) != name:
-                raise NameRefused(
-                    f"The {kind} name '{name}' differs only in case from '{first['name']}', which exists; on some stores the two would be one."
-                )
+        known = self._names.get(folder) or self._first_name(folder)
+        _refuse_twin(kind, name, known)
+        number = self._records.append(folder, {"name": name, **record}, above=0 if known is None else 1)
+        if known is None and number > 1:
+            _refuse_twin(kind, name, self._first_name(folder))  # another writer was first, perhaps with another name
         self._names[folder] = name
         return number
+
+    def _first_name(self, folder: str) -> str | None:
+        """The name as its first version has it; None where there is none yet."""
+        try:
+            first = self._records.find(f"{folder}/1.json")
+        except Corrupt:
+            first = next((record for _, record in self._records.newest(folder)), None)
+        return first["name"] if first is not None else None
 
     def artifact(self, name: str, version: int) -> dict[str, Any] | None:
         """A version's record, if it counts."""
@@ -55,7 +61,10 @@ class Versions:
             return True  # saved by a client, outside any step
         if not layout.is_run_id(str(run_id)):
             return False  # from elsewhere
-        outcome = RunRecords(self._records, run_id).outcome(str(invocation))
+        try:
+            outcome = RunRecords(self._records, run_id).outcome(str(invocation))
+        except Corrupt:
+            return False  # `store verify` tells of it
         named = (outcome or {}).get("outputs", {}).values()
         logged = (outcome or {}).get("saved", ())
         return any(output.get("artifact") == record["name"] and output.get("version") == number for output in (*named, *logged))
@@ -67,6 +76,7 @@ class Versions:
         return sorted(self._true_names("names/models", "/versions"))
 
     def _true_names(self, folder: str, below: str) -> Iterator[str]:
+        self._records.format()  # refuses a store that a later version wrote
         for entry in self._records.store.scan(folder):
             first = next((record for _, record in self._records.newest(f"{folder}/{entry.name}{below}")), None)
             if first is not None:
@@ -85,7 +95,10 @@ class Versions:
     def _claimed(self, record: Mapping[str, Any], number: int) -> bool:
         if not layout.is_run_id(str(record.get("run"))):
             return False
-        started = RunRecords(self._records, record["run"]).started()
+        try:
+            started = RunRecords(self._records, record["run"]).started()
+        except Corrupt:
+            return False  # `store verify` tells of it
         return bool((started or {}).get("models", {}).get(record["name"]) == number)
 
     def stages(self, name: str) -> dict[int, str]:
@@ -125,3 +138,8 @@ class Versions:
             cure = f"Promote one: dovetail models promote {name} {numbers[-1]} {version}."
             raise NotFound(f"version of model '{name}' in stage", version, (), cure)
         return max(held)
+
+
+def _refuse_twin(kind: str, name: str, known: str | None) -> None:
+    if known is not None and known != name:
+        raise NameRefused(f"The {kind} name '{name}' differs only in case from '{known}', which exists; on some stores the two would be one.")

@@ -29,8 +29,10 @@ class EstimatorMaterializer(BaseMaterializer):
     def load(self, data_type: Any) -> Any:
         here = library("sklearn", _LIBRARY).__version__
         there = pickles.surroundings(self.uri)["versions"].get(_LIBRARY, "an unknown version")
+        if here == there:
+            return pickles.read(self.uri)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Trying to unpickle estimator", category=UserWarning)
+            warnings.filterwarnings("ignore", message="Trying to unpickle estimator", category=UserWarning)  # once is enough
             value = pickles.read(self.uri)
         if there.split(".")[:2] != here.split(".")[:2]:
             warnings.warn(

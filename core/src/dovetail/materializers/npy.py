@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, BinaryIO
 
 from dovetail.errors import MaterializerError
@@ -15,9 +14,7 @@ def write(file: BinaryIO, array: Any) -> None:
     """Append the array. `array` must not hold Python objects (see `holds_objects`)."""
     np = library("numpy")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # metadata on a dtype is no part of the array
-            np.lib.format.write_array(file, _without_gaps(np, array), allow_pickle=False)
+        np.lib.format.write_array(file, _without_gaps(np, array), allow_pickle=False)
     except ValueError as error:
         raise MaterializerError(
             f"An array of type {array.dtype} cannot be written as npy: {error}. Convert it with .astype()."

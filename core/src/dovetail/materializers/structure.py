@@ -26,7 +26,7 @@ _INLINE_BYTES = 1 << 16
 _ATOMS = frozenset({str, int, bool, type(None)})
 _PLAIN = _ATOMS | {float}
 _ARRAYS = "arrays.npy"
-_COLLECTIONS = (collections.OrderedDict, collections.Counter)
+_COLLECTIONS = (collections.OrderedDict, collections.Counter, collections.deque)
 _SIMPLE = (int, float, complex, bool, str, bytes, list, tuple, dict, set, frozenset)
 _FACTORIES: Mapping[str, Any] = {cls.__name__: cls for cls in (*_SIMPLE, *_COLLECTIONS)}
 

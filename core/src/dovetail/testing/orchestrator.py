@@ -221,7 +221,7 @@ class OrchestratorContract(Contract):
         if most is None or most.cpu is None:
             assert trial.run(project.pipelines.greedy, cpu=0.1).status is Status.COMPLETED
             return
-        run = trial.run(project.pipelines.competing, cpu=0.6 * most.cpu, seconds=1.0)
+        run = trial.run(project.pipelines.competing, cpu=0.6 * most.cpu, seconds=0.7)
         assert [run.steps[name].output.load() for name in ("a", "b")] == [False, False], "more was given than there is"
         if self._states(trial, Capability.PARALLEL):
             run = trial.run(project.pipelines.competing, cpu=0.4 * most.cpu, seconds=60.0)

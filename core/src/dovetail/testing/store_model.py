@@ -16,7 +16,7 @@ _FEWEST, _MOST = 8, 24
 
 
 def run_against_model(store: ArtifactStore, place: str, data: st.DataObject) -> None:
-    """Make calls that `data` draws below `place`, and compare after each."""
+    """Make calls that `data` draws below `place`; what each gives, and what is there in the end, has to be the same."""
     model: dict[str, bytes] = {}
     for call in data.draw(st.lists(st.sampled_from(_CALLS), min_size=_FEWEST, max_size=_MOST), label="calls"):
         if call == "delete_folder":
