@@ -91,42 +91,40 @@ def compare_months(now: pd.DataFrame, before: pd.DataFrame) -> Annotated[dict[st
 
 @step
 def promote(scores: dict[str, float], evaluation_data: pd.DataFrame) -> Annotated[bool, "promoted"]:
-    """Makes this run's version the one in production, unless the one that is there does better on the same flights."""
+    """Makes this run's version the one in production, unless the one that is there does as well on the same flights."""
     candidate = get_step_context().model
     try:
         champion = Client().get_model_version(MODEL, ModelStage.PRODUCTION)
     except LookupError:
-        log_metadata({"production": "none"})
-        candidate.promote(ModelStage.PRODUCTION)
-        return True
-    best = models.scores_of(champion.get_artifact("delay_model").load(), evaluation_data)
-    log_metadata({"production": champion.version, "production_scores": best})
-    if scores["auc"] <= best["auc"]:
-        return False
+        log_metadata(beaten="none")
+    else:
+        to_beat = models.scores_of(champion.load_artifact("delay_model"), evaluation_data)
+        log_metadata(beaten=champion.version, to_beat=to_beat)
+        if scores["auc"] <= to_beat["auc"]:
+            return False
     candidate.promote(ModelStage.PRODUCTION)
     return True
 
 
 @step(model_deployer=True)
 def deploy(promoted: bool) -> Annotated[str, "endpoint"]:
-    """Serves the model that is in production, this run's or the one that it did not beat."""
+    """Serves the model that is in production: this run's, or the one that it did not beat."""
     champion = Client().get_model_version(MODEL, ModelStage.PRODUCTION)
     config = {"model": champion.get_artifact("delay_model"), "model_name": MODEL}
     deployment = Client().active_stack.model_deployer.deploy_model(config=config)
-    log_metadata({"version": champion.version, "new": promoted})
-    return str(deployment.url)
+    log_metadata(version=champion.version, new=promoted)
+    return deployment.url
 
 
 @step
 def ask(endpoint: str, evaluation_data: pd.DataFrame) -> Annotated[list[dict[str, Any]], "answers"]:
-    """What the endpoint says of ten flights, beside what came to pass."""
+    """What the endpoint says of ten flights, the likeliest to be late first, beside what came to pass."""
     flights = evaluation_data.sample(10, random_state=0)
-    predicted = Client().active_stack.model_deployer.get_deployment(MODEL).predict(flights[features.FEATURES])
-    log_metadata({"asked": endpoint})
-    return [
-        {"carrier": carrier, "dest": dest, "predicted_late": bool(guess), "was_late": bool(late)}
-        for carrier, dest, guess, late in zip(flights["carrier"], flights["dest"], predicted, flights["late"], strict=True)
-    ]
+    deployment = Client().active_stack.model_deployer.get_deployment(MODEL)
+    chances = deployment.predict(flights[features.FEATURES], method="predict_proba")[:, 1]
+    answers = flights[["day", "carrier", "origin", "dest"]].assign(chance=chances, late=flights["late"] == 1)
+    log_metadata(asked=endpoint)
+    return answers.sort_values("chance", ascending=False).to_dict("records")
 
 
 @pipeline(model=Model(MODEL, description="Arrives more than 15 minutes late, told from what is known before departure"))
@@ -148,12 +146,17 @@ def flights(month: int = 1, learning_rate: float = 0.05, trees: int = 80) -> Non
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--month", type=int, default=1, help="1 to 12")
-    run = flights(month=parser.parse_args().month)
-    print(f"{run.name}: {run.status.value}")
-    for name, step_run in run.steps.items():
-        print(f"  {name:24} {step_run.status.value}")
-    for name, score in run.steps["evaluate"].outputs["scores"].load().items():
-        print(f"  {name} {score:.3f}")
+    month = parser.parse_args().month
+    steps = flights(month=month).steps
+
+    scores, version = steps["evaluate"].output.load(), steps["deploy"].metadata["version"]
+    print(f"\nMonth {month}: AUC {scores['auc']:.3f}, accuracy {scores['accuracy']:.3f}, Brier score {scores['brier']:.3f}.")
+    print(f"Version {version} of {MODEL} is in production, at {steps['deploy'].output.load()}.")
+    print("Asked about ten flights, it says:\n")
+    print("  day   flight          will be late")
+    for answer in steps["ask"].output.load():
+        flight = "{carrier} {origin} to {dest}".format(**answer)
+        print(f"  {answer['day']:>3}   {flight:14} {answer['chance']:>13.0%}   {'and it was' if answer['late'] else ''}".rstrip())
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ ARRAYS = {
     "durations": np.array([1, 2], "m8[ms]"),
     "records": np.array([(1, 2.5, "a")], dtype=[("x", "i4"), ("y", "f8", (1,)), ("z", "U3")]),
     "aligned": np.array([(1, 2.5)], dtype=np.dtype([("x", "i1"), ("y", "f8")], align=True)),
+    "fields in any script": np.array([(1, 2)], dtype=[("Ā", "i4"), ("b" * 70_000, "i4")]),
     "void": np.array([b"ab"], "V2"),
     "objects": np.array([1, "a", None, [1, 2], {"a": (1,)}], dtype=object),
     "object matrix": np.array([[1, "a"], [None, 2.5]], dtype=object, order="F"),

@@ -28,10 +28,11 @@ def artifacts() -> None:
 
 @artifacts.command("list")
 @click.argument("name", required=False)
+@click.option("--children", is_flag=True, help="Those of mapped steps' children too.")
 @stack_option
 @output_option
 @pass_session
-def list_(session: Session, name: str | None, stack: str | None, output: str) -> None:
+def list_(session: Session, name: str | None, children: bool, stack: str | None, output: str) -> None:
     """List the newest version of every artifact, or all versions of one."""
     from dovetail.errors import NotFound
 
@@ -39,8 +40,12 @@ def list_(session: Session, name: str | None, stack: str | None, output: str) ->
     found = client.list_artifacts(name)
     if name is not None and not found:
         raise NotFound("artifact", name, client.ledger.versions.artifact_names())
-    rows = [_row(artifact, output) for artifact in found]
+    rows = [_row(artifact, output) for artifact in found if children or name is not None or not _is_childs(artifact)]
     print_rows(rows, ["name", "version", "type", "size", "made", "by_run", "digest"], output, "There are no artifacts yet.")
+
+
+def _is_childs(artifact: Artifact) -> bool:
+    return str((artifact.record or {}).get("invocation", "")).rpartition(".")[2].isdecimal()
 
 
 def _row(artifact: Artifact, output: str) -> dict[str, Any]:

@@ -81,9 +81,9 @@ def show(session: Session, name: str, version: str | None, stack: str | None, ou
 @click.option("--reason", help="Kept with the promotion.")
 @stack_option
 @pass_session
-def promote(session: Session, name: str, version: str, stage: str, reason: str | None, **options: Any) -> None:
+def promote(session: Session, name: str, version: str, stage: str, reason: str | None, stack: str | None) -> None:
     """Give a version a stage. Whichever version held staging or production before is archived."""
-    client = client_of(session, options["stack"])
+    client = client_of(session, stack)
     found = client.get_model_version(name, _checked(version))
     found.promote(stage, reason=reason)
     session.say(f"Version {found.version} of model '{name}' is in stage {stage}." if stage != "none" else f"Version {found.version} has no stage.")

@@ -7,13 +7,14 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dovetail.cli.queries import client_of, find_run
 from dovetail.cli.session import Session
-from dovetail.cli.targets import Target, load_target, read_parameters
+from dovetail.cli.targets import Target, is_users, load_target, read_parameters
 from dovetail.errors import RunFailed
 
 if TYPE_CHECKING:
@@ -126,9 +127,21 @@ def replay(session: Session, which: str, step: str, stack: str | None, *, debug:
 
 
 def _under_debugger(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    import bdb
     import pdb  # noqa: T100  # what was asked for
 
-    return pdb.Pdb().runcall(function, **arguments)
+    class Debugger(pdb.Pdb):
+        left = False
+
+        def set_quit(self) -> None:
+            self.left = True
+            super().set_quit()
+
+    debugger = Debugger()
+    value = debugger.runcall(function, **arguments)
+    if debugger.left:
+        raise bdb.BdbQuit  # which runcall keeps to itself
+    return value
 
 
 def _replay_failed(session: Session, prepared: Replay, error: Exception, *, debug: bool) -> int:
@@ -143,10 +156,18 @@ def _replay_failed(session: Session, prepared: Replay, error: Exception, *, debu
     if debug:
         import pdb  # noqa: T100  # what was asked for
 
-        pdb.post_mortem(error.__traceback__)
+        pdb.post_mortem(_in_the_step(error))
     elif not session.quiet:
         click.echo("Add --pdb to look around where it failed.", err=True)
     return 1
+
+
+def _in_the_step(error: BaseException) -> TracebackType | None:
+    """The frames from the step's function on."""
+    found = error.__traceback__
+    while found is not None and found.tb_next is not None and not is_users(found.tb_frame.f_code.co_filename):
+        found = found.tb_next
+    return found
 
 
 def _came_from_the_step(prepared: Replay, error: BaseException) -> bool:
@@ -220,8 +241,6 @@ def _tell_done(session: Session, run: Run, *, detached: bool) -> None:
 @contextmanager
 def told_warnings(session: Session) -> Iterator[None]:
     """What Dovetail itself warns of is a sentence here; other warnings look as Python shows them."""
-    from dovetail.cli.targets import is_users
-
     before = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: str | None = None) -> None:

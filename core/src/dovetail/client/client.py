@@ -13,7 +13,6 @@ from dovetail.client.index import Index
 from dovetail.client.stack_view import StackView
 from dovetail.client.views import Artifact, ModelVersion, Pipeline, RegisteredModel, Run
 from dovetail.errors import ConfigurationError, Corrupt, NotFound
-from dovetail.execution.driving import resume_in_child
 from dovetail.execution.finishing import close_if_over
 from dovetail.execution.scope import current
 from dovetail.ledger import layout
@@ -152,6 +151,8 @@ class Client:
         old = Run(self, self._id(run))
         if not old.status.is_final:
             raise ConfigurationError(f"Run {old.name} still goes on; wait for it, or cancel it first.")
+        from dovetail.execution.driving import resume_in_child  # with planner and driver, which queries do without
+
         made = resume_in_child(old.id, self.workspace)
         return self.wait(made) if wait else Run(self, made)
 

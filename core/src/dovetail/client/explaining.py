@@ -98,7 +98,9 @@ def _not_run(client: Client, outcome: Mapping[str, Any], step_run: StepRun) -> s
     if "cached" in outcome:
         source = outcome["cached"]
         return f"Nothing that it depends on has changed since run {source.get('run_name') or source['run']}, whose result it took."
-    return f"It did not run: {step_run.why or step_run.status.value}."
+    if step_run.status is Status.SKIPPED:
+        return f"It did not run: {step_run.why or 'it was skipped'}."
+    return f"It was {step_run.status.value}{f': {step_run.why}' if step_run.why else ''}."
 
 
 def _name_of(client: Client, run_id: str) -> str:

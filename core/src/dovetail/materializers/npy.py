@@ -14,7 +14,8 @@ def write(file: BinaryIO, array: Any) -> None:
     """Append the array. `array` must not hold Python objects (see `holds_objects`)."""
     np = library("numpy")
     try:
-        np.lib.format.write_array(file, _without_gaps(np, array), allow_pickle=False)
+        version = (3, 0) if array.dtype.names else (1, 0)  # names of fields may be long, and in any script
+        np.lib.format.write_array(file, _without_gaps(np, array), version, allow_pickle=False)
     except ValueError as error:
         raise MaterializerError(
             f"An array of type {array.dtype} cannot be written as npy: {error}. Convert it with .astype()."

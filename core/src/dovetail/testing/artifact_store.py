@@ -27,6 +27,7 @@ from dovetail.testing.trial import TrialProject, alike
 from dovetail.values.plan import Status
 
 _CREATORS = 100
+_READY_WITHIN = 0.02  # seconds until all threads have left the gate
 _LARGE = 4 << 20  # bytes
 _MANY = 1_100  # more than any store lists in one answer
 _NAMES = ("größe", "数据", "नमस्ते", "with space", "a+b-c_d.e", "_hidden", "0", "x" * 200, "ﬁnal", "İ", "e.json")
@@ -70,8 +71,8 @@ class ArtifactStoreContract(Contract):
         assert store.stat(f"{place}/a") == before
 
     def test_of_many_creators_of_one_path_exactly_one_wins(self, store: ArtifactStore, place: str) -> None:
-        for attempt in range(3):
-            contents = [f"{number} ".encode() * 500 for number in range(_CREATORS)]
+        for attempt in range(5):
+            contents = [f"{number} ".encode() * 5_000 for number in range(_CREATORS)]
             won = _at_once([partial(store.create, f"{place}/{attempt}", content) for content in contents])
             assert won.count(True) == 1, f"{won.count(True)} creators were told that they won"
             assert won.count(False) == _CREATORS - 1
@@ -338,11 +339,14 @@ class ArtifactStoreContract(Contract):
 
 
 def _at_once(calls: list[Callable[[], Any]]) -> list[Any]:
-    """What the calls gave, each made in a thread of its own after all were ready."""
-    gate = threading.Barrier(len(calls))
+    """What the calls gave, each made in a thread of its own at one moment after all were ready."""
+    begin: list[float] = []
+    gate = threading.Barrier(len(calls), action=lambda: begin.append(time.monotonic() + _READY_WITHIN))
 
     def made(call: Callable[[], Any]) -> Any:
         gate.wait()
+        while time.monotonic() < begin[0]:
+            pass  # a thread that sleeps would be woken after others have done their work
         return call()
 
     interval = sys.getswitchinterval()

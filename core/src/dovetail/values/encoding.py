@@ -101,7 +101,7 @@ _ENCODERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
     dt.timedelta: ("timedelta", lambda v: [v.days, v.seconds, v.microseconds]),
     decimal.Decimal: ("decimal", str),
     uuid.UUID: ("uuid", str),
-    complex: ("complex", lambda v: [v.real, v.imag]),
+    complex: ("complex", lambda v: [encode(v.real), encode(v.imag)]),
 }
 
 _DECODERS: dict[str, Callable[[Any], Any]] = {
@@ -116,7 +116,7 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "timedelta": lambda v: dt.timedelta(*v),
     "decimal": decimal.Decimal,
     "uuid": uuid.UUID,
-    "complex": lambda v: complex(*v),
+    "complex": lambda v: complex(*decode(v)),
     "path": pathlib.Path,
     "dict": lambda v: {decode(key): decode(item) for key, item in v},
 }

@@ -1,0 +1,6 @@
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("core", database=None, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("core")
