@@ -30,27 +30,34 @@ AFTER_THE_MONTH = {
 
 @dataclass(frozen=True)
 class Story:
-    """Month 3, month 3 again, then month 4."""
+    """Month 3, month 3 again, once more by the command line, then month 4."""
 
     project: Path
     first: Any
     again: Any
+    by_command: Any
     next_month: Any
 
 
-def run_month(project: Path, month: int, stack: str = "default") -> Any:
-    """Runs the script as a user does, and gives the run that it recorded."""
-    variables = {**os.environ, "DOVETAIL_STACK": stack}
-    done = subprocess.run(
-        [sys.executable, "pipeline.py", "--month", str(month)],
-        cwd=project,
-        env=variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+DOVETAIL = Path(sys.executable).parent / "dovetail"
+
+
+def run(project: Path, *command: str | Path, stack: str | None = "default") -> str:
+    """Runs a command as a user does, and gives what it printed."""
+    variables = {**os.environ, **({"DOVETAIL_STACK": stack} if stack else {})}
+    done = subprocess.run(command, cwd=project, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    return Client().list_runs(pipeline="flights", stack=stack, limit=1)[0]
+    return done.stdout
+
+
+def run_month(project: Path, month: int, stack: str = "default") -> Any:
+    """Runs the script, and gives the run that it recorded."""
+    run(project, sys.executable, "pipeline.py", "--month", str(month), stack=stack)
+    return newest_run(stack)
+
+
+def newest_run(stack: str = "default") -> Any:
+    return Client(stack).list_runs(pipeline="flights", limit=1)[0]
 
 
 def statuses(run: Any) -> dict[str, str]:
@@ -73,13 +80,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.delenv("DOVETAIL_STACK", raising=False)
         patch.chdir(project)
         yield project
-        for deployment in Client().active_stack.model_deployer.list_deployments():
-            deployment.delete()
+        for stack in Client().list_stacks():
+            for deployment in Client(stack).list_deployments():
+                deployment.delete()
 
 
 @pytest.fixture(scope="module")
 def story(project: Path) -> Story:
-    return Story(project, run_month(project, 3), run_month(project, 3), run_month(project, 4))
+    first, again = run_month(project, 3), run_month(project, 3)
+    run(project, DOVETAIL, "run", "pipeline.py:flights", "--param", "month=3")
+    return Story(project, first, again, newest_run(), run_month(project, 4))
 
 
 def test_the_first_run_completes_every_step(story: Story) -> None:
@@ -94,8 +104,15 @@ def test_the_model_tells_late_from_punctual_better_than_chance(story: Story) -> 
     assert metrics["brier"] < 0.2
 
 
-def test_a_second_run_is_all_cached(story: Story) -> None:
+def test_a_second_run_is_all_cached_and_submits_nothing(story: Story) -> None:
+    assert story.again.status == "cached"
     assert with_status(story.again, "cached") == set(statuses(story.first))
+    assert {step_run.attempts for step_run in story.again.steps.values()} == {0}
+
+
+def test_the_command_line_runs_the_same_pipeline_with_the_same_cache(story: Story) -> None:
+    assert story.by_command.id != story.again.id
+    assert with_status(story.by_command, "cached") == set(statuses(story.first))
 
 
 def test_a_fully_cached_run_claims_no_model_version(story: Story) -> None:
@@ -123,8 +140,10 @@ def test_the_version_in_production_is_the_best_on_the_flights_it_was_judged_by(s
 
 def test_the_deployed_endpoint_answers(story: Story) -> None:
     answers = story.next_month.steps["ask"].outputs["answers"].load()
-    assert len(answers) == 10
-    assert {type(answer["predicted_late"]) for answer in answers} == {bool}
+    chances = [answer["chance"] for answer in answers]
+    assert len(chances) == 10
+    assert chances == sorted(chances, reverse=True)
+    assert all(0 < chance < 1 for chance in chances)
 
 
 def test_the_deployment_goes_on_after_the_run(story: Story) -> None:
@@ -144,11 +163,26 @@ def test_a_month_that_does_not_exist_fails_with_one_clear_sentence(project: Path
 
 
 def test_the_other_stack_keeps_its_own_records_and_its_own_tracking(story: Story) -> None:
-    dovetail = Path(sys.executable).parent / "dovetail"
-    subprocess.run([dovetail, "stack", "apply", "stacks/side-by-side.yaml"], cwd=story.project, check=True)
-    run = run_month(story.project, 3, stack="side-by-side")
-    assert set(statuses(run).values()) == {"completed"}
+    on_default = len(Client("default").list_runs(limit=None))
+    run(story.project, DOVETAIL, "stack", "apply", "stacks/side-by-side.yaml")
+    first = run_month(story.project, 3, stack="side-by-side")
+    assert set(statuses(first).values()) == {"completed"}
     assert (story.project / "side-by-side" / "store" / "format.json").is_file()
     assert list((story.project / "side-by-side" / "tracker").rglob("evaluate.jsonl"))
-    for deployment in Client().get_stack("side-by-side").model_deployer.list_deployments():
-        deployment.delete()
+    assert len(Client("default").list_runs(limit=None)) == on_default
+
+
+@pytest.mark.parametrize("chosen_by", ["stack set", "with_options"])
+def test_the_stack_is_chosen_without_a_change_to_the_pipeline(story: Story, chosen_by: str) -> None:
+    run(story.project, DOVETAIL, "stack", "apply", "stacks/side-by-side.yaml")
+    before = [one.id for one in Client("side-by-side").list_runs(limit=None)]
+    if chosen_by == "stack set":
+        run(story.project, DOVETAIL, "stack", "set", "side-by-side")
+        run(story.project, sys.executable, "pipeline.py", "--month", "3", stack=None)
+        run(story.project, DOVETAIL, "stack", "set", "default")
+    else:
+        call = "from pipeline import flights; flights.with_options(stack='side-by-side')(month=3)"
+        run(story.project, sys.executable, "-c", call, stack=None)
+    newest = newest_run("side-by-side")
+    assert newest.id not in before
+    assert newest.stack == "side-by-side"

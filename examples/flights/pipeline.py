@@ -153,10 +153,10 @@ def main() -> None:
     print(f"\nMonth {month}: AUC {scores['auc']:.3f}, accuracy {scores['accuracy']:.3f}, Brier score {scores['brier']:.3f}.")
     print(f"Version {version} of {MODEL} is in production, at {steps['deploy'].output.load()}.")
     print("Asked about ten flights, it says:\n")
-    print("  day   flight          will be late")
+    print("  day   flight          chance to be late")
     for answer in steps["ask"].output.load():
         flight = "{carrier} {origin} to {dest}".format(**answer)
-        print(f"  {answer['day']:>3}   {flight:14} {answer['chance']:>13.0%}   {'and it was' if answer['late'] else ''}".rstrip())
+        print(f"  {answer['day']:>3}   {flight:14} {answer['chance']:>17.0%}   {'and it was' if answer['late'] else ''}".rstrip())
 
 
 if __name__ == "__main__":

@@ -69,9 +69,8 @@ def test_a_dry_run_tells_what_and_how_much_and_deletes_nothing(store: Path) -> N
 def test_a_cache_hit_keeps_an_artifact_for_another_30_days(store: Path) -> None:
     run = adding(count=3)
     Client().delete(run)
-    for mark in store.glob("artifacts/*/used/*"):
-        os.utime(mark, (time.time() - 40 * DAY,) * 2)
-        mark.rename(mark.with_name("2001-01-01"))
+    for file in [path for path in store.glob("artifacts/**/*") if path.is_file()]:
+        os.utime(file, (time.time() - 40 * DAY,) * 2)
     for entry in store.glob("cache/*/*/*.json"):
         entry.write_text(json.dumps({**json.loads(entry.read_text()), "at": time.time() - 40 * DAY}))
     assert kinds(find_garbage(ledger())) == {"artifact": 2}
@@ -177,6 +176,7 @@ def test_who_used_an_artifact_before_it_was_condemned_keeps_it(store: Path, monk
         for candidate in candidates:
             if candidate.folder.startswith("artifacts/"):
                 mark = store / candidate.folder / "used" / "2099-01-01"
+                mark.parent.mkdir(exist_ok=True)
                 mark.write_bytes(b"")
         return look_again(candidates)
 

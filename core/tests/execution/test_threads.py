@@ -318,3 +318,43 @@ def test_what_dovetail_itself_opens_for_one_step_is_no_reading_of_another_that_r
         run = flow.both()
         assert "readings" not in run.steps["long"].outcome
     assert run.steps["reads"].status == "cached"
+
+
+def test_scopes_can_be_entered_and_left_by_many_threads_at_once() -> None:
+    from dovetail.execution.scope import StepScope, entered, running
+    from dovetail.values.context import StepRun
+
+    class Slow(StepRun):
+        """One whose comparison lets other threads in."""
+
+        def __eq__(self, other: object) -> bool:
+            time.sleep(0)
+            return self is other
+
+        __hash__ = object.__hash__
+
+    wrong: list[str] = []
+
+    def work(number: int) -> None:
+        scope = StepScope(None, Slow("r", "r", "p", str(number), "s"))
+        try:
+            for _ in range(300):
+                with entered(scope):
+                    scope.log.append("x")
+                    if scope not in running("r"):
+                        wrong.append("not seen")
+        except Exception as error:  # noqa: BLE001
+            wrong.append(repr(error))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert wrong == []
+    assert running("r") == []

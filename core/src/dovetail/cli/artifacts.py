@@ -41,7 +41,7 @@ def list_(session: Session, name: str | None, children: bool, stack: str | None,
     if name is not None and not found:
         raise NotFound("artifact", name, client.ledger.versions.artifact_names())
     rows = [_row(artifact, output) for artifact in found if children or name is not None or not _is_childs(artifact)]
-    print_rows(rows, ["name", "version", "type", "size", "made", "by_run", "digest"], output, "There are no artifacts yet.")
+    print_rows(rows, ["name", "version", "type", "size", "made", "digest"], output, "There are no artifacts yet.")
 
 
 def _is_childs(artifact: Artifact) -> bool:
@@ -62,7 +62,6 @@ def _row(artifact: Artifact, output: str) -> dict[str, Any]:
         "type": str(facts["type"] or "-").rpartition(":")[2],
         "size": bytes_in_words(facts["size"]) if isinstance(facts["size"], int) else None,
         "made": moment_in_words(record.get("at")),
-        "by_run": f"{made['run'][:10]}… {made['step']}" if made["run"] else None,
         "digest": artifact.digest[:12],
     }
 

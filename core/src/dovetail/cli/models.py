@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dovetail.cli.output import output_option, print_one, print_rows
-from dovetail.cli.queries import client_of, stack_option
+from dovetail.cli.queries import SHORT, client_of, stack_option
 from dovetail.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -102,8 +102,11 @@ def _checked(version: str) -> int | str:
 def _row(found: ModelVersion, output: str) -> dict[str, Any]:
     from dovetail.values.amounts import moment_in_words
 
-    made = moment_in_words(found.created) if output == "table" else found.created.isoformat()
-    return {"version": found.version, "stage": found.stage, "made": made, "run": _run_name(found), "metrics": _metrics(found)}
+    facts = {"version": found.version, "stage": found.stage, "metrics": _metrics(found)}
+    run = str(found.record["run"])
+    if output != "table":
+        return {**facts, "made": found.created.isoformat(), "run": run}
+    return {**facts, "made": moment_in_words(found.created), "run": run[:SHORT]}
 
 
 def _page(found: ModelVersion) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dovetail.cli.output import output_option, print_rows
-from dovetail.cli.queries import client_of, stack_option, tell_unreadable
+from dovetail.cli.queries import SHORT, client_of, stack_option, tell_unreadable
 from dovetail.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -38,5 +38,7 @@ def _row(name: str, runs: list[Run], output: str) -> dict[str, Any]:
     from dovetail.values.amounts import moment_in_words
 
     last = runs[0]
-    started = moment_in_words(last.created) if output == "table" else last.created.isoformat()
-    return {"name": name, "runs": len(runs), "last_run": last.name, "status": last.status.value, "started": started}
+    facts = {"name": name, "runs": len(runs), "status": last.status.value}
+    if output != "table":
+        return {**facts, "last_run": last.id, "started": last.created.isoformat()}
+    return {**facts, "last_run": last.id[:SHORT], "started": moment_in_words(last.created)}

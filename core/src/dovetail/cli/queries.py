@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 _SHORTEST_DIGEST = 8
 LATEST = "latest"
+SHORT = 12  # characters of a run's id that a list shows: when it began, to the millisecond, and two at random
 
 
 def stack_option(command: F) -> F:

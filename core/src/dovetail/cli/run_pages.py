@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dovetail.cli.output import shown
+from dovetail.cli.queries import SHORT
 from dovetail.values.amounts import bytes_in_words, moment_in_words, seconds_in_words
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ COLOURS = {
 }  # fmt: skip
 _FINE = ("completed", "cached")
 _LONGEST = 100  # characters of a value
+_UNNAMED = re.compile(r"\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d-\d{6}")
 _ASCII = str.maketrans({"●": "*", "○": "o", "✗": "x", "◌": "-", "⊘": "!", "◐": "~", "·": "-", "│": "|", "├": "|", "─": "-", "↳": ">", "…": "."})
 
 
@@ -28,25 +31,45 @@ def paint(status: str, text: str) -> str:
     return click.style(text, fg=COLOURS.get(status), bold=status == "failed") if status in COLOURS else text
 
 
-def row(run: Run, output: str) -> dict[str, Any]:
-    """One run of a list."""
+def row(run: Run) -> dict[str, Any]:
+    """One run of a list, for programs."""
     steps = run.header.get("steps", {})
-    counted = {"cached": 0, "failed": 0}
-    for step in steps.values():
-        if step["status"] in counted:
-            counted[step["status"]] += 1
-    facts: dict[str, Any] = {"id": run.id, "name": run.name, "pipeline": run.pipeline, "status": run.status.value, "stack": run.stack}
-    if output == "table":
-        told = ", ".join(f"{count} {status}" for status, count in counted.items() if count and count < len(steps))
-        return {
-            **facts,
-            "started": moment_in_words(run.created),
-            "took": seconds_in_words(run.seconds) if run.seconds is not None else None,
-            "steps": (f"{len(steps)} ({told})" if told else str(len(steps))) if steps else None,
-            "tags": run.tags,
-        }
-    times = {"created": run.created.isoformat(), "ended": run.ended.isoformat() if run.ended is not None else None, "seconds": run.seconds}
-    return {**facts, **times, "steps": {name: step["status"] for name, step in steps.items()}, "tags": list(run.tags)}
+    return {
+        "id": run.id,
+        "name": run.name,
+        "pipeline": run.pipeline,
+        "status": run.status.value,
+        "stack": run.stack,
+        "created": run.created.isoformat(),
+        "ended": run.ended.isoformat() if run.ended is not None else None,
+        "seconds": run.seconds,
+        "steps": {name: step["status"] for name, step in steps.items()},
+        "tags": list(run.tags),
+    }
+
+
+def short_row(run: Run) -> dict[str, Any]:
+    """The same for people. A name that says no more than pipeline and time is left out."""
+    steps = run.header.get("steps", {})
+    cached = sum(step["status"] == "cached" for step in steps.values())
+    told = f" ({cached} cached)" if 0 < cached < len(steps) else ""
+    return {
+        "id": run.id[:SHORT],
+        "pipeline": run.pipeline,
+        "name": None if _UNNAMED.fullmatch(run.name.removeprefix(f"{run.pipeline}-")) else run.name,
+        "status": run.status.value,
+        "started": moment_in_words(run.created),
+        "took": seconds_in_words(run.seconds) if run.seconds is not None else None,
+        "steps": f"{len(steps)}{told}" if steps else None,
+        "stack": run.stack,
+        "tags": run.tags,
+    }
+
+
+def optional_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Of `name`, `stack` and `tags` those that tell runs apart."""
+    several_stacks = len({row["stack"] for row in rows}) > 1
+    return [name for name in ("name", "stack", "tags") if (several_stacks if name == "stack" else any(row[name] for row in rows))]
 
 
 def page(run: Run) -> dict[str, Any]:
@@ -101,7 +124,7 @@ def lines(run: Run) -> Iterator[str]:
         "id": run.id,
         "pipeline": run.pipeline,
         "stack": run.stack,
-        "started": moment_in_words(run.created),
+        "started": moment_in_words(run.created, seconds=True),
         "parameters": _literals(run.parameters),
         "models": ", ".join(f"{name} version {version}" for name, version in run.models.items()),
         "tags": run.tags,

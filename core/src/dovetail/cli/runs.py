@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 _ENDED = {"completed", "cached", "failed", "skipped", "interrupted", "cancelled"}
+_COLUMNS = ("id", "pipeline", "status", "started", "took", "steps")
 _STATUSES = sorted(_ENDED | {"initializing", "running"})
 
 
@@ -104,8 +105,8 @@ def runs() -> None:
 @click.option("--pipeline", metavar="NAME", help="Only runs of this pipeline.")
 @click.option("--status", type=click.Choice(_STATUSES), metavar="STATUS", help=f"Only runs in this status: {', '.join(_STATUSES)}.")
 @click.option("--tag", help="Only runs with this tag.")
-@click.option("--since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]), help="Only runs from then on.")
-@click.option("--limit", "-n", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many, the newest.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]), metavar="DAY", help="Only runs since then: a day, or DAYThh:mm:ss.")
+@click.option("--limit", "-n", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="At most so many, the newest.")
 @click.option("--all", "everywhere", is_flag=True, help="The stores of all stacks.")
 @stack_option
 @output_option
@@ -122,17 +123,16 @@ def list_(
     output: str,
 ) -> None:
     """List runs, newest first."""
-    from dovetail.cli.run_pages import row
+    from dovetail.cli.run_pages import optional_columns, row, short_row
 
     clients = _all_clients(session) if everywhere else [client_of(session, stack)]
     since = since.astimezone() if since is not None else None
     found = [run for client in clients for run in client.list_runs(pipeline, status, None, tag, since, limit)]
     found = sorted(found, key=lambda run: run.id, reverse=True)[:limit]
-    rows = [row(run, output) for run in found]
-    optional = [column for column in ("tags",) if any(each[column] for each in rows)]
-    named = [] if all(each["name"].startswith(f"{each['pipeline']}-") for each in rows) else ["pipeline"]
-    stacks = ["stack"] if len({each["stack"] for each in rows}) > 1 else []
-    print_rows(rows, ["id", "name", *named, "status", "started", "took", "steps", *stacks, *optional], output, _no_runs(clients))
+    rows = [short_row(run) if output == "table" else row(run) for run in found]
+    more = optional_columns(rows) if output == "table" else []
+    columns = [*_COLUMNS, *more]
+    print_rows(rows, columns, output, _no_runs(clients))
     for client in clients:
         tell_unreadable(session, client)
 

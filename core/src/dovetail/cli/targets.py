@@ -9,10 +9,11 @@ import json
 import os
 import sys
 import traceback
+import types
+import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import click
@@ -23,6 +24,7 @@ from dovetail.execution.importing import inert
 from dovetail.graph.annotations import read_signature
 from dovetail.values.project import find_project
 
+_UNIONS = (typing.Union, getattr(types, "UnionType", typing.Union))
 Call = tuple[Pipeline[Any], Sequence[Any], Mapping[str, Any]]
 
 
@@ -57,7 +59,7 @@ def _is_file(place: str) -> bool:
     return place.endswith(".py") or os.sep in place or place in (".", "..") or os.path.isfile(place)
 
 
-def _import_file(place: str) -> ModuleType:
+def _import_file(place: str) -> types.ModuleType:
     """As Python does for a script: its folder comes first on `sys.path`, and its module is named by the file."""
     file = Path(place).absolute()
     if not file.is_file():
@@ -75,7 +77,7 @@ def _import_file(place: str) -> ModuleType:
     return _imported(file.stem, place, file)
 
 
-def _import_module(name: str) -> ModuleType:
+def _import_module(name: str) -> types.ModuleType:
     """As `python -m` does: the working folder comes first on `sys.path`."""
     sys.path.insert(0, os.getcwd())
     sys.argv = [name]
@@ -87,7 +89,7 @@ def _import_module(name: str) -> ModuleType:
     return _imported(name, name, None)
 
 
-def _imported(name: str, place: str, file: Path | None) -> ModuleType:
+def _imported(name: str, place: str, file: Path | None) -> types.ModuleType:
     try:
         return importlib.import_module(name)
     except DovetailError as error:
@@ -107,7 +109,7 @@ def _no_file(place: str, file: Path) -> DovetailError:
     return NotFound("file", place, there, "" if file.parent.is_dir() else f"There is no folder {file.parent} either.")
 
 
-def _is_of(module: ModuleType, file: Path) -> bool:
+def _is_of(module: types.ModuleType, file: Path) -> bool:
     found = getattr(module, "__file__", None)
     return found is not None and os.path.realpath(found) == os.path.realpath(file)
 
@@ -146,7 +148,7 @@ def is_users(filename: str) -> bool:
 # -- which pipeline -------------------------------------------------------------------------------------------------------
 
 
-def _named(module: ModuleType, name: str, place: str) -> Target:
+def _named(module: types.ModuleType, name: str, place: str) -> Target:
     known = _pipelines(module)
     found = known.get(name) or next((pipeline for pipeline in known.values() if pipeline.name == name), None)
     if found is not None:
@@ -157,7 +159,7 @@ def _named(module: ModuleType, name: str, place: str) -> Target:
     raise NotFound("pipeline", name, known, f"It was looked for in {place}.")
 
 
-def _only(module: ModuleType, calls: Sequence[Call], place: str) -> Target:
+def _only(module: types.ModuleType, calls: Sequence[Call], place: str) -> Target:
     """The single call at module level, else the single pipeline."""
     known = _pipelines(module)
     if len(calls) == 1:
@@ -173,7 +175,7 @@ def _only(module: ModuleType, calls: Sequence[Call], place: str) -> Target:
     raise ConfigurationError(f"{place} holds no pipeline. Decorate a function with @pipeline at module level.")
 
 
-def _pipelines(module: ModuleType) -> dict[str, Pipeline[Any]]:
+def _pipelines(module: types.ModuleType) -> dict[str, Pipeline[Any]]:
     """By variable; those that were only imported count where the module has none of its own."""
     found = {name: value for name, value in vars(module).items() if isinstance(value, Pipeline)}
     own = {name: value for name, value in found.items() if value.function.__module__ == module.__name__}
@@ -202,7 +204,7 @@ def read_value(text: str, annotation: Any) -> Any:
 
     What is annotated as text is text, whatever it looks like; without an annotation a word is what YAML says: `yes` is true.
     """
-    is_text = annotation is str or str in getattr(annotation, "__args__", ())
+    is_text = annotation is str or (typing.get_origin(annotation) in _UNIONS and str in typing.get_args(annotation))
     try:
         value = json.loads(text)
     except ValueError:

@@ -79,7 +79,8 @@ def _close_if_over(ledger: Ledger, records: RunRecords, header: Mapping[str, Any
     _repair_cache(ledger, header, outcomes)
     models = (records.started() or header).get("models", {})
     known = {name: version for name, version in models.items() if version is not None}
-    records.finish(summary({**header, "models": known}, outcomes, status_of(outcomes), time.time()))
+    ended = max((outcome["ended"] for outcome in outcomes.values()), default=time.time())
+    records.finish(summary({**header, "models": known}, outcomes, status_of(outcomes), ended))
     return records.finished()
 
 

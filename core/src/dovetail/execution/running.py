@@ -15,6 +15,7 @@ from typing import Any
 from dovetail.components.orchestrator import Orchestrator
 from dovetail.errors import ConfigurationError, DovetailError, RunCancelled
 from dovetail.execution.attempt import flush_all
+from dovetail.execution.capture import capturing
 from dovetail.execution.driver import Driver, Listener
 from dovetail.execution.finishing import status_of, summary
 from dovetail.execution.pulse import Pulse
@@ -65,7 +66,7 @@ def execute(
         raise ConfigurationError(f"Stack '{workspace.stack.name}' has no orchestrator.")
     driver.announce("dovetail_run_started", {"status": Status.RUNNING.value, "resumes": plan.resumes})
     nested = current() is not None
-    with taking_part(nested=nested), apart(), Pulse(driver.records, process_identity(), flush=lambda: flush_all(plan.run_id), on_cancel=lambda: _stop(driver)):
+    with taking_part(nested=nested), apart(), capturing(), Pulse(driver.records, process_identity(), flush=lambda: flush_all(plan.run_id), on_cancel=lambda: _stop(driver)):
         interrupted = _drive(driver, orchestrator, plan)
         finished = _finish(driver, plan)
     failure = str(driver.first_error) if driver.first_error is not None else None

@@ -21,7 +21,7 @@ _active: list[StepScope] = []
 _log = logging.getLogger("dovetail")
 
 
-@dataclass
+@dataclass(eq=False)  # a scope is itself: taking one out of a list must not look into others that change meanwhile
 class StepScope:
     """Collects for the outcome what one attempt logs, saves and asks. `make_tracker` opens the mirror when it is first needed."""
 

@@ -104,7 +104,9 @@ class Artifacts:
         if manifest.items is not None:
             return [self.load(item) for item in manifest.items]
         folder = self.folder(digest_)
-        return self.materializers.load(str(folder), manifest.materializer, manifest.type, wanted, trusted=self._store.trusted)
+        return self.materializers.load(
+            str(folder), manifest.materializer, manifest.type, wanted, trusted=self._store.trusted, format_version=manifest.format
+        )
 
     def folder(self, digest_: str) -> Path:
         """A local, verified, read-only folder with the payload: the store's own, or a copy in the user's cache folder."""
@@ -156,7 +158,7 @@ class Artifacts:
             self._places[mark] = ""
 
     def _pictures(self, value: Any, staging: str, materializer: type[BaseMaterializer] | None) -> dict[str, str]:
-        if not self.materializers.draws(materializer or self.materializers.find(value.__class__)):
+        if not self.materializers.draws(materializer or self.materializers.find(type(value))):
             return {}
         folder = f"{staging}/visualizations"
         os.mkdir(folder)
@@ -169,9 +171,6 @@ class Artifacts:
 
     def _keep(self, staging: str, manifest: Manifest) -> str:
         digest_ = digest.of_json(manifest.covered())
-        used = layout.today()
-        os.mkdir(f"{staging}/used")
-        _touch(f"{staging}/used/{used}")
         _write(f"{staging}/{_MANIFEST}", dump(manifest.to_json()))
         if self._store.adopt(Path(staging), layout.artifact(digest_)):
             folder = self._store.local_folder(f"{layout.artifact(digest_)}/data")
@@ -269,10 +268,6 @@ def _stamp(folder: Path, manifest: Manifest) -> tuple[Any, ...]:
         status = os.stat(f"{folder}/{path}")
         stamps.append((path, status.st_size, status.st_mtime_ns, stat.S_IFMT(status.st_mode)))
     return tuple(stamps)
-
-
-def _touch(path: str) -> None:
-    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o644))
 
 
 def _write(path: str, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from datetime import datetime, timezone
@@ -33,7 +34,13 @@ def day_of(run_id: str) -> str:
     number = 0
     for character in run_id[:10]:
         number = number << 5 | _ALPHABET.index(character)
-    return datetime.fromtimestamp(number / 1000, timezone.utc).strftime("%Y-%m-%d")
+    return _day(number // 86_400_000)
+
+
+@functools.lru_cache(maxsize=64)
+def _day(number: int) -> str:
+    """The name of a day counted from 1970."""
+    return datetime.fromtimestamp(number * 86_400, timezone.utc).strftime("%Y-%m-%d")
 
 
 def first_id_of(moment: datetime) -> str:
@@ -42,7 +49,7 @@ def first_id_of(moment: datetime) -> str:
 
 
 def today() -> str:
-    return datetime.now(timezone.utc).strftime("%Y-%m-%d")
+    return _day(int(time.time()) // 86_400)
 
 
 def run(run_id: str) -> str:

@@ -53,7 +53,7 @@ class Records:
         except (TimeoutError, ConnectionError):
             if self.store.stat(path) is None:
                 raise
-        return self._nonce(path) == nonce
+        return bool(self._nonce(path) == nonce)
 
     def _nonce(self, path: str) -> Any:
         """Its writer's; None for a record that nobody can read."""

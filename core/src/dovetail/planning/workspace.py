@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -50,10 +52,20 @@ def open_workspace(
     Raises NotFound for a stack that does not exist, ConfigurationError for one that cannot be built.
     """
     project = project or find_project(environ=environ)
-    registry = registry or Registry.load(environ)
+    registry = registry or known_registry(environ)
     if snapshot is not None:
         return assemble(project, registry, Stack.from_snapshot(dict(snapshot), registry, project))
     return assemble(project, registry, resolve_stack(project, registry, stack, environ))
+
+
+def known_registry(environ: Mapping[str, str] = os.environ) -> Registry:
+    """The registry of this process; looked up again when the import path or `DOVETAIL_PLUGINS` changes."""
+    return _registry_for(tuple(sys.path), environ.get("DOVETAIL_PLUGINS"))
+
+
+@functools.lru_cache(maxsize=8)
+def _registry_for(_path: tuple[str, ...], plugins: str | None) -> Registry:
+    return Registry.load({} if plugins is None else {"DOVETAIL_PLUGINS": plugins})
 
 
 def assemble(project: Project, registry: Registry, stack: Stack) -> Workspace:

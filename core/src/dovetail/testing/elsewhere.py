@@ -11,13 +11,13 @@ from typing import Any
 
 from dovetail.components.component import Component
 from dovetail.testing import answering
-from dovetail.testing.trial import UNDECLARED, TrialProject, spec_of
+from dovetail.testing.trial import UNDECLARED, TrialProject
 
 
 @contextlib.contextmanager
 def elsewhere(project: TrialProject, component: Component, question: str, arguments: list[list[Any]]) -> Iterator[list[Any]]:
     """One process for each list of arguments; gives their answers to the question, one of `answering.QUESTIONS`."""
-    spec = spec_of(component, project.registry)
+    spec = project.spec_of(component)
     assert spec.flavor != UNDECLARED, (
         f"{type(component).__name__} is no flavor of an installed plugin, so no other process can make it. Install the plugin: pip install -e ."
     )

@@ -77,7 +77,7 @@ def bounds(value: int) -> tuple[Annotated[int, "low"], Annotated[int, "high"]]:
 
 
 @step
-def paused(value: int, seconds: float = 0.05) -> int:
+def paused(value: int, seconds: float = 0.15) -> int:
     time.sleep(seconds)
     return value
 

@@ -12,7 +12,7 @@ from dovetail.errors import DovetailError, NameRefused, NotFound
 from dovetail.local.model_deployer import LocalModelDeployer
 from dovetail.stack.stack import ComponentSpec
 from dovetail.testing.contract import Contract
-from dovetail.testing.trial import GivenStack, TrialProject, alike
+from dovetail.testing.trial import TrialProject, alike
 
 _VALUES = {"plain": "hunter22", "with_lines": "first\nsecond\n", "größe": "pässwörd 数据", "quoted": "\"'{}${X}\\", "long": "x" * 4000}
 
@@ -97,7 +97,7 @@ class SecretStoreContract(Contract):
     def test_a_stack_resolves_its_references_by_it(self, secret_store: SecretStore, name: str, project: TrialProject) -> None:
         secret_store.put(name, {"host": "127.0.0.9"})
         deployer = ComponentSpec("model_deployer", "local", "deployer", {"host": f"{{{{ {name}.host }}}}"})
-        made = GivenStack([secret_store], project.registry, project.project, more=[deployer]).build(LocalModelDeployer)
+        made = project.stack_of(secret_store, more=[deployer]).build(LocalModelDeployer)
         assert made is not None
         assert made.host == "127.0.0.9"
 

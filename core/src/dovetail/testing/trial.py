@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,16 +39,16 @@ _CHOICES = ("DOVETAIL_STACK", "DOVETAIL_PROJECT", "DOVETAIL_PLUGINS", "CI")
 
 
 class GivenStack(Stack):
-    """A stack of these very components, and of `more`. Where it has to make one anew, or another process has to, it is made alike."""
+    """A stack of these very components. Where it has to make one anew, or another process has to, it is made alike."""
 
     def __init__(
-        self, given: Sequence[Component], registry: Registry, project: Project, waive: Sequence[str] = (), more: Sequence[ComponentSpec] = ()
+        self, given: Mapping[str, Component], specs: Sequence[ComponentSpec], project: TrialProject, waive: Sequence[str] = ()
     ) -> None:
-        specs = [spec_of(component, registry) for component in given]
-        super().__init__("contract", [*specs, *more], registry=registry, project=project, waive=waive)
-        self._given = {component.component_type: component for component in given}
-        for spec, component in zip(specs, given, strict=True):
-            self._built[spec.component_type] = component.called(spec.name, spec.flavor)
+        super().__init__("contract", specs, registry=project.registry, project=project.project, waive=waive)
+        self._given = given
+        for kind, component in given.items():
+            spec = self.components[kind]
+            self._built[kind] = component.called(spec.name, spec.flavor)
 
     def _make(self, spec: ComponentSpec, settings: Mapping[str, Json]) -> Component:
         if spec.flavor != UNDECLARED:
@@ -60,21 +59,6 @@ class GivenStack(Stack):
 def alike(component: C, **changes: Any) -> C:
     """Another component of the same configuration, as another process would make it."""
     return type(component)(**{**component.configuration(), **changes})
-
-
-def spec_of(component: Component, registry: Registry) -> ComponentSpec:
-    """What a stack file would say of the component, where each secret is a reference to a variable that is set from here on."""
-    configuration = component.configuration()
-    for name, value in configuration.items():
-        if isinstance(value, Secret):
-            variable = f"DOVETAIL_CONTRACT_{name.upper()}"
-            os.environ[variable] = value.reveal()
-            configuration[name] = f"${{{variable}}}"
-    checked = validate(type(component), {name: value for name, value in configuration.items() if value is not None})
-    assert not checked.problems, checked.problems
-    flavor = flavor_of(type(component), registry)
-    name = f"{flavor}-{id(component)}"  # preflight remembers by it which stores it has tried
-    return ComponentSpec(component.component_type, flavor, name, checked.configuration)
 
 
 def flavor_of(cls: type[Component], registry: Registry) -> str:
@@ -126,11 +110,30 @@ class TrialProject:
     project: Project
     registry: Registry
     pipelines: Any
+    monkeypatch: pytest.MonkeyPatch
 
     def on(self, *components: Component, waive: Sequence[str] = ()) -> Trial:
         """A stack of these very components, which may leave the settings in `waive` unhonoured."""
-        stack = GivenStack(components, self.registry, self.project, waive)
-        return Trial(assemble(self.project, self.registry, stack))
+        return Trial(assemble(self.project, self.registry, self.stack_of(*components, waive=waive)))
+
+    def stack_of(self, *components: Component, more: Sequence[ComponentSpec] = (), waive: Sequence[str] = ()) -> Stack:
+        """The stack of these components, and of those that `more` describes."""
+        specs = [self.spec_of(component) for component in components]
+        return GivenStack({component.component_type: component for component in components}, [*specs, *more], self, waive)
+
+    def spec_of(self, component: Component) -> ComponentSpec:
+        """What a stack file would say of the component: each secret is a reference to a variable, which is set during the test."""
+        configuration = {name: value for name, value in component.configuration().items() if value is not None}
+        for name, value in configuration.items():
+            if isinstance(value, Secret):
+                variable = f"DOVETAIL_CONTRACT_{name.upper()}"
+                self.monkeypatch.setenv(variable, value.reveal())
+                configuration[name] = f"${{{variable}}}"
+        checked = validate(type(component), configuration)
+        assert not checked.problems, checked.problems
+        flavor = flavor_of(type(component), self.registry)
+        name = f"{flavor}-{id(component)}"  # preflight remembers by it which stores it has tried
+        return ComponentSpec(component.component_type, flavor, name, checked.configuration)
 
 
 @contextmanager
@@ -144,7 +147,7 @@ def project_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrialP
     sys.modules.pop(_PIPELINES, None)
     try:
         project = Project(folder, folder / ".dovetail", marked=True)
-        yield TrialProject(project, Registry.load(), importlib.import_module(_PIPELINES))
+        yield TrialProject(project, Registry.load(), importlib.import_module(_PIPELINES), monkeypatch)
     finally:
         sys.modules.pop(_PIPELINES, None)
 

@@ -30,9 +30,9 @@ def bytes_in_words(size: int) -> str:
     return ""
 
 
-def moment_in_words(moment: datetime | float | None) -> str:
-    """`2026-03-01 14:05:09` by this machine's clock; a dash for None."""
+def moment_in_words(moment: datetime | float | None, *, seconds: bool = False) -> str:
+    """`2026-03-01 14:05`, or with seconds, by this machine's clock; a dash for None."""
     if moment is None:
         return "-"
     found = datetime.fromtimestamp(moment, timezone.utc) if isinstance(moment, (int, float)) else moment
-    return found.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return found.astimezone().strftime("%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M")

@@ -107,11 +107,16 @@ def _project(root: Path, environ: Mapping[str, str]) -> Project:
     return Project(root, user_folder(environ), marked=False)
 
 
+@functools.cache
+def _scripts_folder() -> str:
+    return sysconfig.get_path("scripts")
+
+
 def _script_folder() -> Path | None:
     """The folder of the script that Python was started with, unless that is an installed program."""
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     if not main:
         return None
     folder = Path(main).absolute().parent
-    installed = any(part in _INSTALLED for part in folder.parts) or folder == Path(sysconfig.get_path("scripts"))
+    installed = any(part in _INSTALLED for part in folder.parts) or str(folder) == _scripts_folder()
     return None if installed else folder
