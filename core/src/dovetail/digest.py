@@ -14,6 +14,7 @@ from blake3 import blake3
 
 HASH_NAME = "blake3"
 LENGTH = 64  # hex characters
+_sorted = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 _IN_ONE_READ = 1 << 20  # bytes; larger files are mapped and hashed by several threads
 
 
@@ -31,7 +32,7 @@ def of_file(path: str | os.PathLike[str]) -> str:
 
 def canonical(value: Any) -> bytes:
     """JSON with sorted keys and no spaces: equal plain values give equal bytes, unequal ones unequal bytes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return _sorted(value).encode("utf-8", "surrogatepass")
 
 
 def of_json(value: Any) -> str:

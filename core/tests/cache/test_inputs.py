@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import pytest
 
-from dovetail import pipeline, step
+from dovetail import Client, pipeline, step
 
 
 def test_adjoining_texts_and_lookalike_values_are_different_keys() -> None:
@@ -186,6 +188,43 @@ def test_a_result_of_another_pipeline_is_taken_where_the_step_and_its_inputs_are
     assert run.steps["shared"].status == "cached"
     assert run.steps["shared"].why.startswith("taken from run one-")
     assert run.steps["shared"].output.producer.run.pipeline == "one"
+    assert (run.steps["shared"].output.name, run.steps["shared"].output.version) == ("two.shared.output", 1)
+    assert Client().get_artifact("two.shared.output").load() == 1
+
+
+def test_a_cached_output_whose_name_is_filled_differently_is_there_under_that_name() -> None:
+    @step
+    def report() -> Annotated[list, "report-{of}"]:
+        return [1]
+
+    @pipeline
+    def p() -> None:
+        report()
+
+    p.with_options(substitutions={"of": "monday"})()
+    run = p.with_options(substitutions={"of": "tuesday"})()
+    assert run.status == "cached"
+    assert Client().get_artifact("report-tuesday").load() == [1]
+    assert p.with_options(substitutions={"of": "tuesday"})().steps["report"].output.version == 1
+    assert [found.version for found in Client().list_artifacts("report-tuesday")] == [1]
+
+
+def test_a_result_of_a_run_that_was_deleted_is_taken_under_a_version_that_counts() -> None:
+    @step
+    def one() -> Annotated[list, "ones"]:
+        return [1]
+
+    @pipeline
+    def p() -> None:
+        one()
+
+    client = Client()
+    client.delete(p())
+    again = p()
+    if again.status == "cached":
+        assert again.steps["one"].outputs["ones"].version == 2
+    assert [found.version for found in Client().list_artifacts("ones")] == [2]
+    assert Client().get_artifact("ones").load() == [1]
 
 
 def test_a_failed_step_is_never_taken_from_the_cache() -> None:

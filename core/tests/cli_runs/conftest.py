@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from dovetail.cli.application import run
+from dovetail.planning.code import source
 
 FLOW = '''
 from typing import Annotated
@@ -94,6 +95,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(root)
     for name in ("path", "argv", "meta_path"):
         monkeypatch.setattr(sys, name, [*getattr(sys, name)])
+    monkeypatch.setattr(source, "_pinned", {})
     importlib.invalidate_caches()
     yield root
     for name, module in list(sys.modules.items()):

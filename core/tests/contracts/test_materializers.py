@@ -154,7 +154,12 @@ class TestIndexes(MaterializerContract):
 
     @pytest.fixture
     def values(self) -> list[Any]:
-        return [FRAME.index, pd.RangeIndex(0, 9, 3, name="r"), pd.Index(["a", "b"], name="text"), pd.date_range("2024-01-01", periods=3)]
+        return [
+            FRAME.index,
+            pd.RangeIndex(0, 9, 3, name="r"),
+            pd.Index(["a", "b"], name="text"),
+            pd.date_range("2024-01-01", periods=3),
+        ]
 
 
 class TestPolars(MaterializerContract):
@@ -164,7 +169,9 @@ class TestPolars(MaterializerContract):
 
     @pytest.fixture
     def values(self) -> list[Any]:
-        frame = pl.DataFrame({"a": [1, None, 3], "b": ["x", "größe", None], "c": [[1.5], [], None]}, schema_overrides={"a": pl.Int8})
+        frame = pl.DataFrame(
+            {"a": [1, None, 3], "b": ["x", "größe", None], "c": [[1.5], [], None]}, schema_overrides={"a": pl.Int8}
+        )
         return [frame, frame["b"], frame[:0]]
 
 

@@ -36,7 +36,17 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, ElementTr
     folder = tmp_path_factory.mktemp("teeth")
     report = folder / "report.xml"
     asked = [f"{WRONG}::{name}::{promise}" for name, (_, promise) in marked().items()]
-    command = [sys.executable, "-m", "pytest", *asked, "-q", "-p", "no:cacheprovider", f"--basetemp={folder / 'tests'}", f"--junitxml={report}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        *asked,
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        f"--basetemp={folder / 'tests'}",
+        f"--junitxml={report}",
+    ]
     done = subprocess.run(command, cwd=WRONG.parents[3], capture_output=True, text=True, timeout=300)
     assert done.returncode == 1, done.stdout + done.stderr
     return {case.get("classname", "").rpartition(".")[2]: case for case in ElementTree.parse(report).iter("testcase")}

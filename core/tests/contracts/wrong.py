@@ -230,7 +230,11 @@ class RunsTwice(LocalOrchestrator):
         from dovetail.execution.attempt import Attempt, settle
 
         super()._start(task)
-        settle(Attempt(task.driver.workspace, task.driver.info, task.step, task.driver.definition(task.step), task.inputs, task.key, 2))
+        settle(
+            Attempt(
+                task.driver.workspace, task.driver.info, task.step, task.driver.definition(task.step), task.inputs, task.key, 2
+            )
+        )
 
 
 class SharesTheProcess(LocalOrchestrator):

@@ -26,6 +26,7 @@ class Fault:
         self.number = number
         self.seen = 0
         self.fired: str | None = None
+        self.marker: str | None = None
         self._lock = threading.Lock()
 
     def install(self) -> None:
@@ -57,6 +58,8 @@ class Fault:
 
     def _fire(self, event: str, path: str) -> None:
         self.fired = f"{event} {path[len(self.root) :]}"
+        if self.marker:
+            os.close(os.open(self.marker, os.O_CREAT | os.O_WRONLY))
         if self.mode == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         raise OSError(ERRORS[self.mode], os.strerror(ERRORS[self.mode]), path)
@@ -74,8 +77,8 @@ class Fault:
 
 
 def install_from(environ: Any = os.environ) -> None:
-    """For a process that the harness does not start itself: what `FAULT` says, as `mode:number:root`."""
-    said = environ.get("FAULT")
-    if said:
-        mode, number, root = said.split(":", 2)
-        Fault(root, mode, int(number)).install()
+    """For a process that the harness does not start itself: what `FAULT` says, as `mode:number:root`; it leaves `FAULT_FIRED`."""
+    mode, number, root = environ["FAULT"].split(":", 2)
+    fault = Fault(root, mode, int(number))
+    fault.marker = environ["FAULT_FIRED"]
+    fault.install()

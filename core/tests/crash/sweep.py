@@ -4,7 +4,7 @@
 
 A case runs the pipeline in a child that breaks at its N-th file operation, looks at what is left with the independent checker,
 reads it as any reader does, resumes it, and looks again. Each case is told as a line of JSON; the last line is what ended the sweep.
-WHAT is broken: `run`, or `resume` or `read` (of a run that was killed half-way before).
+WHAT is broken: `run`, its `worker` process, or `resume` or `read` (of a run that was killed half-way before).
 """
 
 from __future__ import annotations
@@ -62,13 +62,14 @@ class Case:
         shutil.rmtree(self.home, ignore_errors=True)
         shutil.copytree(self.home.parent / "template", self.home)
         os.environ.update(DOVETAIL_HOME=str(self.home), DOVETAIL_CACHE=str(self.home / "cache"), EXECUTED=str(self.home / "executed"))
-        if self.what != "run":
-            os.environ.pop("FAULT", None)
+        if self.what in ("resume", "read"):
             in_child(lambda: self.run(Fault(str(self.store), "kill", HALFWAY[self.pipeline])), self.told)
-        step = {"run": self.run, "resume": self.resume, "read": self.read}[self.what]
+        step = {"run": self.run, "worker": self.run_with_broken_worker, "resume": self.resume, "read": self.read}[self.what]
         fault = Fault(str(self.store), self.mode, self.number)
         broken, code = in_child(lambda: step(fault), self.told)
         fired = code == -9 if self.mode in ("kill", "torn") else bool(broken and broken["fired"])
+        if self.what == "worker":
+            fired = (self.home / "fired").exists()
         if code not in (0, -9):
             self.wrong(f"the process that was to break ended with {code}: {self._error()}")
         self.look("after the fault")
@@ -107,6 +108,12 @@ class Case:
             status, error = "raised", f"{type(failed).__name__}: {failed}"
         return {"status": status, "error": error, "fired": fault.fired if fault else None}
 
+    def run_with_broken_worker(self, fault: Fault) -> dict[str, Any]:
+        here = Path(__file__).parent
+        os.environ.update(FAULT=f"{fault.mode}:{fault.number}:{fault.root}", FAULTS=str(here), FAULT_FIRED=str(self.home / "fired"))
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(here / "site"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]).rstrip(os.pathsep)
+        return self.run()
+
     def read(self, fault: Fault | None = None) -> dict[str, Any]:
         from dovetail import Client
 
@@ -124,7 +131,6 @@ class Case:
         from dovetail import Client
         from dovetail.execution.driving import resume_recorded, run_address
 
-        os.environ.pop("FAULT", None)
         if fault is not None:
             fault.install()
         try:

@@ -91,3 +91,10 @@ def test_a_run_that_fails_and_is_killed_at_any_moment_can_be_resumed_once_the_ca
 
 def test_a_kill_of_the_driver_of_a_worker_process_loses_and_repeats_nothing(sweep) -> None:
     every_fault_fired(sweep("with_worker", "kill", stride=9), at_least=8)
+
+
+@pytest.mark.parametrize("mode", ["kill", "enospc"])
+def test_a_fault_in_a_worker_process_loses_and_repeats_nothing(sweep, mode) -> None:
+    results = sweep("with_worker", mode, "worker", stride=1 if mode == "kill" else 3)
+    every_fault_fired(results, at_least=20 if mode == "kill" else 6)
+    assert {result["seen"] for result in results} <= {"completed", "failed"}

@@ -39,14 +39,13 @@ def print_logs(session: Session, run: Run, step: str | None, *, follow: bool) ->
 
 def _log_of(run: Run, name: str) -> tuple[str, str]:
     """The text, and in which run it was printed if that is another."""
-    from dovetail.errors import NotFound
-
     found = run.steps[name]
     cached = (found.outcome or {}).get("cached")
-    try:
-        return found.log(), f"cached; printed in run {cached.get('run_name') or cached['run']}" if cached else ""
-    except NotFound:
+    if cached is None:
+        return found.log(), ""
+    if run.query.ledger.run(cached["run"]).header() is None:
         return "", "cached; the run that printed its log was deleted"
+    return found.log(), f"cached; printed in run {cached.get('run_name') or cached['run']}"
 
 
 def _follow(session: Session, run: Run, step: str | None) -> None:

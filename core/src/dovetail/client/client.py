@@ -174,6 +174,7 @@ class Client:
                 )
         self.ledger.change({"delete": True, "run": run_id})
         self.ledger.store.delete_folder(layout.run(run_id))
+        self.index.forget_run(run_id)
 
     def tag(self, run: Run | str, *tags: str) -> None:
         self.ledger.change({"run": self._id(run), "tag": list(tags)})

@@ -129,12 +129,22 @@ class Index:
     def producers(self, digest: str) -> list[tuple[str, str, str]]:
         """(run, step, output) of every step run that gave an artifact; oldest first."""
         query = "select run, step, output from outputs where store = ? and digest = ? order by run"
-        return [(run, step, output) for run, step, output in self._ask_filled(query, self._store, digest)]
+        return self._of_kept_runs(query, digest)
 
     def consumers(self, digest: str) -> list[tuple[str, str, str]]:
         """(run, step, parameter) of every step run that took an artifact; oldest first."""
         query = "select run, step, parameter from inputs where store = ? and digest = ? order by run"
-        return [(run, step, parameter) for run, step, parameter in self._ask_filled(query, self._store, digest)]
+        return self._of_kept_runs(query, digest)
+
+    def _of_kept_runs(self, query: str, digest: str) -> list[tuple[str, str, str]]:
+        rows = self._ask_filled(query, self._store, digest)
+        deleted = self._deleted()
+        return [(run, step, name) for run, step, name in rows if run not in deleted]
+
+    def forget_run(self, run_id: str) -> None:
+        """Drop a run that was deleted. Where nobody heard of that, its rows stay, and lists pass them over."""
+        for table, column in (("runs", "id"), ("outputs", "run"), ("inputs", "run")):
+            self._write(f"delete from {table} where store = ? and {column} = ?", [(self._store, run_id)])  # noqa: S608  # fixed names
 
     def changes(self, kind: str, name: str) -> list[dict[str, Any]]:
         """What was said later of an object, in order."""

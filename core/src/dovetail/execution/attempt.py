@@ -100,11 +100,19 @@ def settle(attempt: Attempt) -> tuple[dict[str, Any] | None, BaseException | Non
 
 
 def commit(workspace: Workspace, run: RunInfo, step: PlanStep, key: str | None, outcome: dict[str, Any]) -> bool:
-    """Create the outcome, then its cache entry; False when another outcome was there first."""
+    """Create the outcome, then its cache entry; False when another outcome was there first, which makes this one's versions void."""
     won = workspace.ledger.run(run.run_id).commit(step.invocation, outcome)
     if key is not None and outcome["status"] == Status.COMPLETED:
-        workspace.ledger.cache.add(key, entry_of({"id": run.run_id, "name": run.run_name}, step.invocation, outcome))
+        entry = entry_of({"id": run.run_id, "name": run.run_name}, step.invocation, outcome)
+        if not won:
+            entry["outputs"] = {name: content_of(output) for name, output in entry["outputs"].items()}
+        workspace.ledger.cache.add(key, entry)
     return won
+
+
+def content_of(output: Mapping[str, Any]) -> dict[str, Any]:
+    """An output without its name and version."""
+    return {name: value for name, value in output.items() if name not in ("artifact", "version")}
 
 
 def scope_of(attempt: Attempt) -> StepScope:
@@ -155,9 +163,10 @@ def _execute(attempt: Attempt, scope: StepScope) -> dict[str, Any]:
         with entered(scope):
             _failed(attempt, error)
         raise
-    with entered(scope):
-        call_hook(options.on_success)
-        call_hook(options.on_end)
+    if options.on_success or options.on_end:
+        with entered(scope):
+            call_hook(options.on_success)
+            call_hook(options.on_end)
     return outputs
 
 

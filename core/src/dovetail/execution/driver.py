@@ -12,18 +12,20 @@ from dataclasses import replace
 from typing import Any
 
 from dovetail.components.orchestrator import Task
-from dovetail.execution.attempt import commit, make_tracker, named_output
+from dovetail.execution.attempt import artifact_name, commit, content_of, make_tracker, named_output
 from dovetail.execution.pool import WorkerPool
 from dovetail.execution.surroundings import to_itself
 from dovetail.execution.tasks import StepTask
 from dovetail.execution.work import RunInfo
 from dovetail.graph.definition import StepDefinition
 from dovetail.graph.references import holds
+from dovetail.ledger import layout
 from dovetail.planning.keys import key_of, resolve
 from dovetail.planning.planner import look_up
 from dovetail.planning.workspace import Workspace
 from dovetail.values.context import StepRun
 from dovetail.values.encoding import decode
+from dovetail.values.graph import OutputSpec
 from dovetail.values.plan import Decision, Plan, PlanStep, Status
 from dovetail.values.settings import Resources
 
@@ -249,11 +251,31 @@ class Driver:
         kept = {name: entry[name] for name in ("params", "metrics", "metadata") if name in entry}
         source = {"run": entry["run"], "run_name": entry.get("run_name"), "invocation": entry["invocation"]}
         outcome = {
-            "status": Status.CACHED.value, "started": now, "ended": now, "inputs": dict(inputs), "outputs": entry["outputs"],
+            "status": Status.CACHED.value, "started": now, "ended": now, "inputs": dict(inputs), "outputs": self._versions_of(step, entry),
             "key": key, "code": step.code, "cached": source, **kept,
         }  # fmt: skip
         self._mirror_again(step, kept)
         self._commit(step, None, outcome)
+
+    def _versions_of(self, step: PlanStep, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """An entry's outputs with versions that count under this run's names: the newest if it is the same, else a new one."""
+        outcome = f"{layout.step(entry['run'], entry['invocation'])}/outcome.json"
+        counts = self.workspace.store.stat(outcome) is not None
+        outputs = {}
+        for spec in step.node.outputs:
+            output = entry["outputs"][spec.name]
+            if not counts or output.get("artifact") != artifact_name(self.info, step, spec):
+                output = self._version_of(step, spec, content_of(output))
+            outputs[spec.name] = output
+        return outputs
+
+    def _version_of(self, step: PlanStep, spec: OutputSpec, content: dict[str, Any]) -> dict[str, Any]:
+        name = artifact_name(self.info, step, spec)
+        number, newest = next(self.workspace.ledger.versions.artifacts(name), (0, None))
+        if newest is not None and newest["digest"] == content["digest"]:
+            return {**content, "artifact": name, "version": number}
+        bare = {key: value for key, value in content.items() if key not in ("metadata", "tags")}
+        return named_output(self.workspace, self.info, step, spec, bare, content.get("metadata", {}))
 
     def _mirror_again(self, step: PlanStep, kept: Mapping[str, Any]) -> None:
         """Tell the tracker what a cached step logged when it ran, marked as cached."""

@@ -19,6 +19,7 @@ from dovetail.errors import ConfigurationError
 from dovetail.graph.definition import HOOKS, Options, StepDefinition, importable
 from dovetail.ledger.code_packages import read_code
 from dovetail.ledger.records import Records
+from dovetail.planning.code.source import pin
 from dovetail.values.imports import load_object
 from dovetail.values.plan import PlanStep
 from dovetail.values.project import cache_folder
@@ -83,6 +84,7 @@ def use_package(records: Records, package: str | None, root: str | None) -> None
     place = Path(root) if root and os.path.isdir(root) else _laid_out(package, files, origins)
     sys.meta_path.insert(0, PackageFinder(files, origins, place))
     for name, origin in origins.items():
+        pin(os.path.abspath(os.path.join(place, origin)), files[name])
         folder = os.path.join(place, origin)[: -len(name)].rstrip("/")
         if folder not in sys.path:
             sys.path.append(folder)

@@ -81,8 +81,8 @@ class StepScope:
 
     def end(self, status: str) -> None:
         """Close the mirror, if it was opened."""
-        self.step_run = replace(self.step_run, status=status)
         if self._tracker is not None:
+            self.step_run = replace(self.step_run, status=status)
             self.mirror(lambda tracker: tracker.finish(self.step_run))
 
     def _note_tracker_error(self, error: Exception) -> None:

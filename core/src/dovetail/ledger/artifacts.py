@@ -35,12 +35,12 @@ class Artifacts:
         self._verified: dict[str, tuple[Any, ...]] = {}
         self._manifests: dict[str, Manifest] = {}
         self._places: dict[str, str] = {}
+        self._aside: str | None = None
 
     def save(self, value: Any, config: ArtifactConfig | None = None, materializer: type[BaseMaterializer] | None = None) -> tuple[str, Manifest]:
         """Store a value and give its digest and manifest. Raises MaterializerError for what cannot be saved."""
         staging = self._staging()
         data = f"{staging}/data"
-        os.mkdir(staging)
         os.mkdir(data)
         try:
             saved = self.materializers.save(value, data, materializer)
@@ -60,7 +60,6 @@ class Artifacts:
         """Store a list whose items are artifacts of their own."""
         manifest = Manifest("builtins:list", "", 1, {}, artifact_type, items=tuple(digests))
         staging = self._staging()
-        os.mkdir(staging)
         try:
             return self._keep(staging, manifest), manifest
         finally:
@@ -165,9 +164,12 @@ class Artifacts:
         return dict(self.materializers.visualizations(value, folder, materializer))
 
     def _staging(self) -> str:
-        place = self._store.staging_folder()
-        root = str(place) if place else tempfile.gettempdir()
-        return f"{root}/{os.getpid()}-{uuid.uuid4().hex}"
+        """A new folder, from which the store may adopt."""
+        if self._aside is None or not os.path.isdir(self._aside):
+            self._aside = str(self._store.staging_folder() or tempfile.gettempdir())
+        staging = f"{self._aside}/{os.getpid()}-{os.urandom(16).hex()}"
+        os.mkdir(staging)
+        return staging
 
     def _keep(self, staging: str, manifest: Manifest) -> str:
         digest_ = digest.of_json(manifest.covered())

@@ -52,6 +52,7 @@ def today() -> str:
     return _day(int(time.time()) // 86_400)
 
 
+@functools.lru_cache(maxsize=256)
 def run(run_id: str) -> str:
     return f"runs/{day_of(run_id)}/{run_id}"
 

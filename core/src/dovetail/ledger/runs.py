@@ -22,8 +22,8 @@ class RunRecords:
     def begin(self, header: Mapping[str, Any], plan: Mapping[str, Any]) -> None:
         """Create the run: its plan first, so that whoever sees the run can resume it."""
         self.records.format(create=True)
-        self.records.create(f"{self.base}/run.json", header)
         self.records.create(f"{self.base}/plan.json", plan)
+        self.records.create(f"{self.base}/run.json", header)
 
     def header(self) -> dict[str, Any] | None:
         return self.records.find(f"{self.base}/run.json")

@@ -10,6 +10,7 @@ from pathlib import Path
 from dovetail.ledger import layout
 from dovetail.ledger.code_packages import store_code
 from dovetail.ledger.records import Records
+from dovetail.planning.code.source import content, stamp
 from dovetail.values.project import Project
 
 _packed: dict[tuple[tuple[str, int, int], ...], str] = {}
@@ -21,13 +22,13 @@ def keep_code(records: Records, project: Project, files: Iterable[Path]) -> str 
     places = import_paths(files)
     if not places:
         return None
-    stamp = tuple((place, *_stamp(place)) for place in places.values())
-    package = _packed.get(stamp)
+    stamps = tuple((place, *stamp(place)) for place in places.values())
+    package = _packed.get(stamps)
     store = records.format(create=True)["store"]
     if package is None or (store, package, layout.today()) not in _kept:
-        content = {name: Path(place).read_bytes() for name, place in places.items()}
-        package = store_code(records, content, {name: project.relative(place) for name, place in places.items()})
-        _packed[stamp] = package
+        origins = {name: project.relative(place) for name, place in places.items()}
+        package = store_code(records, {name: content(place) for name, place in places.items()}, origins)
+        _packed[stamps] = package
         _kept.add((store, package, layout.today()))
     return package
 
@@ -40,8 +41,3 @@ def import_paths(files: Iterable[Path]) -> dict[str, str]:
         root = next((root for root in roots if file.startswith(root + os.sep)), os.path.dirname(file))
         places.setdefault(file[len(root) + 1 :].replace(os.sep, "/"), file)
     return dict(sorted(places.items()))
-
-
-def _stamp(place: str) -> tuple[int, int]:
-    status = os.stat(place)
-    return status.st_size, status.st_mtime_ns

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,11 +20,13 @@ from dovetail.ledger import layout
 from dovetail.local.orchestrator import LocalOrchestrator
 from dovetail.testing.contract import Contract
 from dovetail.testing.elsewhere import elsewhere
+from dovetail.testing.races import at_once, rounds, sizes_seen, ways_to_look
 from dovetail.testing.store_model import run_against_model
 from dovetail.testing.trial import TrialProject, alike
 from dovetail.values.plan import Status
 
 _CREATORS = 100
+_NO_DENIED_STORE = "Give a fixture `denied_store`, or waive this promise with the reason that nothing can be denied."
 _LARGE = 2 << 20  # bytes
 _MANY = 1_100  # more than any store lists in one answer
 _NAMES = ("größe", "数据", "नमस्ते", "with space", "a+b-c_d.e", "_hidden", "0", "x" * 200, "ﬁnal", "İ", "e.json")
@@ -73,12 +72,14 @@ class ArtifactStoreContract(Contract):
     def test_of_many_creators_of_one_path_exactly_one_wins(self, store: ArtifactStore, place: str) -> None:
         for attempt, creators in enumerate([_CREATORS, *[16] * 20]):
             contents = [f"{number} ".encode() * 500 for number in range(creators)]
-            won = _at_once([partial(store.create, f"{place}/{attempt}", content) for content in contents])
+            won = at_once([partial(store.create, f"{place}/{attempt}", content) for content in contents])
             assert won.count(True) == 1, f"{won.count(True)} creators were told that they won"
             assert won.count(False) == creators - 1
             assert store.read(f"{place}/{attempt}") == contents[won.index(True)]
 
-    def test_of_creators_in_other_processes_exactly_one_wins(self, store: ArtifactStore, place: str, project: TrialProject) -> None:
+    def test_of_creators_in_other_processes_exactly_one_wins(
+        self, store: ArtifactStore, place: str, project: TrialProject
+    ) -> None:
         with elsewhere(project, store, "create_many", [[place, 40, f"process {number}"] for number in range(3)]) as answers:
             assert sorted(number for won in answers for number in won) == list(range(40))
         for number, won in enumerate(answers):
@@ -93,18 +94,18 @@ class ArtifactStoreContract(Contract):
     def test_a_reader_never_sees_half_an_object(self, store: ArtifactStore, place: str, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"y" * _LARGE)
         sources: list[bytes | Path] = [b"x" * _LARGE, tmp_path / "file"]
-        for number in _rounds():
+        for number in rounds():
             path = f"{place}/{number}"
-            seen = _sizes_seen(partial(store.create, path, sources[number % 2]), *_ways_to_look(store, path))
+            seen = sizes_seen(partial(store.create, path, sources[number % 2]), *ways_to_look(store, path))
             assert seen <= {None, _LARGE}, f"a reader saw sizes {seen} of an object of {_LARGE} bytes"
             store.delete(path)
 
     def test_a_reader_of_an_overwritten_object_sees_the_old_or_the_new_one(self, store: ArtifactStore, place: str) -> None:
         old, new = b"o" * _LARGE, b"n" * (_LARGE - 1)
         store.overwrite(f"{place}/beat", old)
-        for number in _rounds():
+        for number in rounds():
             content = (new, old)[number % 2]
-            seen = _sizes_seen(partial(store.overwrite, f"{place}/beat", content), *_ways_to_look(store, f"{place}/beat"))
+            seen = sizes_seen(partial(store.overwrite, f"{place}/beat", content), *ways_to_look(store, f"{place}/beat"))
             assert seen <= {len(old), len(new)}, f"a reader saw sizes {seen}"
 
     def test_overwriting_replaces_whatever_was_there(self, store: ArtifactStore, place: str) -> None:
@@ -154,7 +155,9 @@ class ArtifactStoreContract(Contract):
             assert store.stat(path) is None, path
 
     def test_what_is_denied_raises_permission_error(self, denied_store: ArtifactStore | None, place: str) -> None:
-        assert denied_store is not None, "Give a fixture `denied_store`, or waive this promise with the reason that nothing can be denied."
+        assert denied_store is not None, (
+            _NO_DENIED_STORE
+        )
         attempts: list[Callable[[], Any]] = [
             lambda: denied_store.create(f"{place}/a", b"x"),
             lambda: denied_store.overwrite(f"{place}/a", b"x"),
@@ -169,7 +172,9 @@ class ArtifactStoreContract(Contract):
                 attempt()
 
     def test_a_store_that_denies_everything_is_found_by_its_check(self, denied_store: ArtifactStore | None) -> None:
-        assert denied_store is not None, "Give a fixture `denied_store`, or waive this promise with the reason that nothing can be denied."
+        assert denied_store is not None, (
+            _NO_DENIED_STORE
+        )
         (problem,) = denied_store.check()
         assert len(problem) > 20, "a problem is a sentence with its cure"
 
@@ -203,7 +208,9 @@ class ArtifactStoreContract(Contract):
             store.create(f"{place}/{path}", path.encode())
         walked = dict(store.walk(f"{place}/a"))
         assert set(walked) == {f"{place}/{path}" for path in paths}
-        assert all(path.endswith(f"/{e.name}") and not e.is_folder and e.size == len(path) - len(place) - 1 for path, e in walked.items())
+        assert all(
+            path.endswith(f"/{e.name}") and not e.is_folder and e.size == len(path) - len(place) - 1 for path, e in walked.items()
+        )
 
     def test_a_folder_of_many_objects_is_listed_whole(self, store: ArtifactStore, place: str) -> None:
         with ThreadPoolExecutor(16) as threads:
@@ -244,10 +251,17 @@ class ArtifactStoreContract(Contract):
         assert sorted(path for path, _ in store.walk(place)) == [f"{place}/a.b/three", f"{place}/ab"]
 
     @settings(
-        max_examples=40, deadline=None, derandomize=True, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+        max_examples=40,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
     )  # an example is not made smaller, since each try would cost dozens of requests
     @given(data=st.data())
-    def test_after_any_sequence_of_calls_it_holds_what_a_dictionary_would(self, store: ArtifactStore, data: st.DataObject) -> None:
+    def test_after_any_sequence_of_calls_it_holds_what_a_dictionary_would(
+        self, store: ArtifactStore, data: st.DataObject
+    ) -> None:
         run_against_model(store, f"contract/{uuid.uuid4().hex}", data)
 
     # -- local folders -------------------------------------------------------------------------------------------------
@@ -328,7 +342,9 @@ class ArtifactStoreContract(Contract):
     def test_payload_that_was_tampered_with_is_refused(
         self, store: ArtifactStore, project: TrialProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        artifact = project.on(LocalOrchestrator(), store).run(project.pipelines.single, value=time.time_ns()).steps["scaled"].output
+        artifact = (
+            project.on(LocalOrchestrator(), store).run(project.pipelines.single, value=time.time_ns()).steps["scaled"].output
+        )
         monkeypatch.setenv("DOVETAIL_CACHE", str(tmp_path / "another machine"))
         name = next(iter(artifact.manifest.files))
         path = f"{layout.artifact(artifact.digest)}/data/{name}"
@@ -337,86 +353,6 @@ class ArtifactStoreContract(Contract):
         store.create(path, bytes([kept[0] ^ 1]) + kept[1:])
         with pytest.raises(Corrupt, match="not what was written"):
             project.on(LocalOrchestrator(), store).client.ledger.artifacts.load(artifact.digest)
-
-
-def _rounds() -> Iterator[int]:
-    """Fewer where each takes long: what takes long is seen more easily."""
-    until = time.monotonic() + 1.0
-    for number in range(60):
-        if number >= 6 and time.monotonic() > until:
-            return
-        yield number
-
-
-def _at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
-    """What the calls gave, each made in a thread of its own at one moment after all were ready."""
-    ready: list[None] = []
-    begin = threading.Event()
-
-    def made(call: Callable[[], Any]) -> Any:
-        ready.append(None)
-        while not begin.is_set():
-            time.sleep(0)  # who waits asleep is woken one after the other, when others have done their work
-        return call()
-
-    with _restless(), ThreadPoolExecutor(len(calls)) as threads:
-        results = [threads.submit(made, call) for call in calls]
-        while len(ready) < len(calls):
-            time.sleep(0.001)
-        begin.set()
-        return [result.result() for result in results]
-
-
-@contextmanager
-def _restless() -> Iterator[None]:
-    """Threads take turns far more often, so that a gap between two calls is found."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(interval)
-
-
-def _sizes_seen(write: Callable[[], object], *looks: Callable[[], int | None]) -> set[int | None]:
-    """Every size that readers saw before, while and after `write` did its work, one reader for each way to look."""
-    seen: set[int | None] = set()
-    looking: list[None] = []
-    done = threading.Event()
-
-    def watch(look: Callable[[], int | None]) -> None:
-        looking.append(None)
-        while not done.is_set():
-            seen.add(look())
-        seen.add(look())
-
-    with _restless(), ThreadPoolExecutor(len(looks)) as threads:
-        watchers = [threads.submit(watch, look) for look in looks]
-        try:
-            while len(looking) < len(looks):
-                time.sleep(0.001)
-            write()
-        finally:
-            done.set()
-        for watcher in watchers:
-            watcher.result()
-    return seen
-
-
-def _ways_to_look(store: ArtifactStore, path: str) -> list[Callable[[], int | None]]:
-    return [partial(_size_told, store, path), partial(_size_read, store, path)]
-
-
-def _size_told(store: ArtifactStore, path: str) -> int | None:
-    entry = store.stat(path)
-    return entry.size if entry is not None else None
-
-
-def _size_read(store: ArtifactStore, path: str) -> int | None:
-    try:
-        return len(store.read(path))
-    except FileNotFoundError:
-        return None
 
 
 def _folder_with_files(folder: Path) -> Path:

@@ -51,7 +51,7 @@ def _overridden(cls: type[Contract]) -> Iterator[str]:
     for name in vars(cls):
         inherited = any(name in vars(base) for base in cls.__mro__[1:] if not base.__name__.startswith("Test"))
         if name.startswith(_PROMISE) and inherited:
-            yield f"the promise {name} is overridden. Call your own test something else, or add the promise to `waived` with a reason."
+            yield f"the promise {name} is overridden. Rename your own test, or waive the promise with a reason."
 
 
 def _badly_waived(cls: type[Contract]) -> Iterator[str]:

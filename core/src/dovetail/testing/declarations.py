@@ -1,6 +1,6 @@
 """Reads all that a plugin declares, in a fresh process in which the libraries that it requires cannot be imported.
 
-    python -m dovetail.testing.declarations PLUGIN      writes the facts as JSON
+python -m dovetail.testing.declarations PLUGIN      writes the facts as JSON
 """
 
 from __future__ import annotations
@@ -76,7 +76,13 @@ class _Written:
         self._listening = False
 
     def _heard(self, event: str, args: tuple[Any, ...]) -> None:
-        if self._listening and event == "open" and isinstance(args[1], str) and set(args[1]) & _WRITES and "__pycache__" not in str(args[0]):
+        if (
+            self._listening
+            and event == "open"
+            and isinstance(args[1], str)
+            and set(args[1]) & _WRITES
+            and "__pycache__" not in str(args[0])
+        ):
             self.paths.append(str(args[0]))
 
 

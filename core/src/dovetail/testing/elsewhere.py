@@ -19,13 +19,16 @@ def elsewhere(project: TrialProject, component: Component, question: str, argume
     """One process for each list of arguments; gives their answers to the question, one of `answering.QUESTIONS`."""
     spec = project.spec_of(component)
     assert spec.flavor != UNDECLARED, (
-        f"{type(component).__name__} is no flavor of an installed plugin, so no other process can make it. Install the plugin: pip install -e ."
+        f"{type(component).__name__} is no flavor of an installed plugin, so no other process can make it. "
+        f"Install the plugin: pip install -e ."
     )
     asked = {"type": spec.component_type, **spec.to_json(), "question": question}
     processes = [_start({**asked, "arguments": given}) for given in arguments]
     try:
         for process in processes:
-            assert _line(process) == answering.READY, "the other process could not make the component; what it said is in standard error"
+            assert _line(process) == answering.READY, (
+                "the other process could not make the component; what it said is in standard error"
+            )
         for process in processes:
             _say(process, "go")
         yield [json.loads(_line(process)) for process in processes]

@@ -50,9 +50,7 @@ class Shelf:
         return folder, self.materializers.save(value, str(folder), self.materializer)
 
     def load(self, folder: Path, saved: Saved, *, trusted: bool = True) -> Any:
-        return self.materializers.load(
-            str(folder), saved.materializer, saved.type, trusted=trusted, format_version=saved.format
-        )
+        return self.materializers.load(str(folder), saved.materializer, saved.type, trusted=trusted, format_version=saved.format)
 
     def round_trip(self, value: Any) -> Any:
         folder, saved = self.save(value)
@@ -132,7 +130,9 @@ class MaterializerContract(Contract):
         names = {each if isinstance(each, str) else full_name(each) for each in materializer.ASSOCIATED_TYPES}
         for value in values:
             named = names & {full_name(base) for base in type(value).__mro__}
-            assert named or shelf.materializers.find(type(value)) is materializer, f"nothing leads from {value!r} to {materializer.__name__}"
+            assert named or shelf.materializers.find(type(value)) is materializer, (
+                f"nothing leads from {value!r} to {materializer.__name__}"
+            )
 
     def test_metadata_is_small_json(self, shelf: Shelf, values: list[Any]) -> None:
         for value in values:

@@ -43,7 +43,9 @@ class ModelDeployerContract(Contract):
         """Starts deployments, and ends them after the test."""
         started: list[dict[str, Any]] = []
 
-        def deploy(by: float = 2.0, name: str = "scales", materializer: type[BaseMaterializer] = ScalesMaterializer, **more: Any) -> dict[str, Any]:
+        def deploy(
+            by: float = 2.0, name: str = "scales", materializer: type[BaseMaterializer] = ScalesMaterializer, **more: Any
+        ) -> dict[str, Any]:
             folder = tmp_path / uuid.uuid4().hex
             model = folder / "data"
             model.mkdir(parents=True)
@@ -100,7 +102,9 @@ class ModelDeployerContract(Contract):
         handle = deploy()
         kill(handle)
         dead = (DeploymentStatus.FAILED, DeploymentStatus.UNKNOWN)
-        assert self._eventually(lambda: deployer.status(handle) in dead), f"it is dead, and said to be {deployer.status(handle).value}"
+        assert self._eventually(lambda: deployer.status(handle) in dead), (
+            f"it is dead, and said to be {deployer.status(handle).value}"
+        )
         with pytest.raises(DeploymentError):
             deployer.predict(handle, _ROWS)
         deployer.stop(handle)

@@ -25,7 +25,7 @@ _ENDS_WITHIN = 120.0  # seconds in which a run that was told to stop has to
 
 
 class OrchestratorContract(Contract):
-    """Fixture `orchestrator`: the one to try. Fixture `store`: where the runs go, if its steps cannot reach this machine's files."""
+    """Fixture `orchestrator`: the one to try. Fixture `store`: where runs go, if steps cannot reach this machine's files."""
 
     @pytest.fixture
     def store(self, tmp_path: Path) -> ArtifactStore:
@@ -176,7 +176,11 @@ class OrchestratorContract(Contract):
         if self._refuses(trial, Capability.MAP, project.pipelines.mapped_with_failure, "map"):
             return
         run = trial.run(project.pipelines.mapped_with_failure)
-        assert [run.steps[name].status for name in ("fails_on.1", "fails_on", "total")] == [Status.FAILED, Status.FAILED, Status.SKIPPED]
+        assert [run.steps[name].status for name in ("fails_on.1", "fails_on", "total")] == [
+            Status.FAILED,
+            Status.FAILED,
+            Status.SKIPPED,
+        ]
         assert run.status is Status.FAILED
 
     def test_a_step_is_retried_or_retries_are_refused(self, trial: Trial, project: TrialProject) -> None:
@@ -191,7 +195,9 @@ class OrchestratorContract(Contract):
             return
         run = trial.run(project.pipelines.retried, succeeds_at=9)
         assert failed_as_asked(run.steps["flaky"], "builtins:ConnectionError", attempts=3)
-        assert failed_as_asked(trial.run(project.pipelines.not_retried).steps["fails_otherwise"], "builtins:ValueError", attempts=1)
+        assert failed_as_asked(
+            trial.run(project.pipelines.not_retried).steps["fails_otherwise"], "builtins:ValueError", attempts=1
+        )
 
     def test_a_timeout_ends_a_step_or_is_refused(self, trial: Trial, project: TrialProject) -> None:
         if self._refuses(trial, Capability.TIMEOUTS, project.pipelines.timed, "timeout"):
@@ -203,7 +209,9 @@ class OrchestratorContract(Contract):
         assert trial.run(project.pipelines.in_time).status is Status.COMPLETED
 
     def test_variables_are_set_for_one_step_alone_or_are_refused(self, trial: Trial, project: TrialProject) -> None:
-        if self._refuses(trial, Capability.ENVIRONMENT_VARIABLES, project.pipelines.with_variables, "environment.env", seconds=1.0):
+        if self._refuses(
+            trial, Capability.ENVIRONMENT_VARIABLES, project.pipelines.with_variables, "environment.env", seconds=1.0
+        ):
             return
         run = trial.run(project.pipelines.with_variables, seconds=30.0 if self._states(trial, Capability.PARALLEL) else 0.1)
         seen = {name: [step.outputs["before"].load(), step.outputs["after"].load()] for name, step in run.steps.items()}
@@ -271,7 +279,8 @@ class OrchestratorContract(Contract):
         """Whether the capability is not stated; then the plan has to be refused, naming the setting and who cannot honour it."""
         if self._states(trial, capability):
             return False
-        with pytest.raises(PreflightFailed, match=re.escape(f"sets {setting}, which orchestrator '{self._orchestrator(trial).name}'")):
+        with pytest.raises(
+            PreflightFailed, match=re.escape(f"sets {setting}, which orchestrator '{self._orchestrator(trial).name}'")
+        ):
             trial.plan(pipeline, **parameters)
         return True
-

@@ -117,7 +117,9 @@ def chain(length: int = 5) -> None:
 def layers(width: int = 3) -> None:
     """Every step takes what all steps of the layer above gave."""
     first = [paused.with_options(id=f"first_{number}")(number) for number in range(width)]
-    second = [paused.with_options(id=f"second_{number}")(total.with_options(id=f"sum_{number}")(first)) for number in range(width)]
+    second = [
+        paused.with_options(id=f"second_{number}")(total.with_options(id=f"sum_{number}")(first)) for number in range(width)
+    ]
     total.with_options(id="last")(second)
 
 
@@ -358,7 +360,7 @@ def weighed(box: Box) -> dict[str, int]:
 
 @pipeline
 def journey(count: int = 3) -> None:
-    """What an artifact store has to carry: single values, lists by item, nested files, large ones, what was logged and printed."""
+    """What a store has to carry: single values, lists by item, nested files, large ones, what was logged and printed."""
     total(scaled.map(numbers(count)))
     weighed(packed(300_000))
     logging_step(7)

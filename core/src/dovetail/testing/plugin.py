@@ -16,7 +16,21 @@ from dovetail.stack.validation import schema, validate
 from dovetail.testing.contract import Contract
 from dovetail.values.names import is_name
 
-_HEAVY = {"numpy", "pandas", "polars", "pyarrow", "scipy", "sklearn", "torch", "tensorflow", "pydantic", "rich", "yaml", "fsspec", "requests"}
+_HEAVY = {
+    "numpy",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "scipy",
+    "sklearn",
+    "torch",
+    "tensorflow",
+    "pydantic",
+    "rich",
+    "yaml",
+    "fsspec",
+    "requests",
+}
 
 
 class PluginContract(Contract):
@@ -35,7 +49,9 @@ class PluginContract(Contract):
         return [(kind, flavor) for info in listed for kind, flavors in info.flavors.items() for flavor in flavors]
 
     def test_an_entry_point_names_it(self, declared: dict[str, Any], plugin: str) -> None:
-        assert declared["found"], f'No installed distribution has an entry point for it: [project.entry-points.dovetail] name = "{plugin}"'
+        assert declared["found"], (
+            f'No installed distribution has an entry point for it: [project.entry-points.dovetail] name = "{plugin}"'
+        )
 
     def test_it_declares_something_and_is_not_broken(self, declared: dict[str, Any]) -> None:
         assert (declared["problem"], declared["broken"]) == ("", [])
@@ -83,7 +99,9 @@ class PluginContract(Contract):
             described = schema(registry.declared_class(kind, flavor))
             assert json.loads(json.dumps(described)) == described
             assert {"title", "properties", "required"} <= set(described), flavor
-            assert all("type" in about or "anyOf" in about or "$ref" in about for about in described["properties"].values()), flavor
+            assert all("type" in about or "anyOf" in about or "$ref" in about for about in described["properties"].values()), (
+                flavor
+            )
 
     def test_a_field_that_does_not_exist_is_told_with_the_nearest(self, own: list[tuple[str, str]]) -> None:
         registry = Registry.load()
@@ -108,4 +126,3 @@ def _read(plugin: str) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     facts: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return facts
-

@@ -14,7 +14,13 @@ from dovetail.stack.stack import ComponentSpec
 from dovetail.testing.contract import Contract
 from dovetail.testing.trial import TrialProject, alike
 
-_VALUES = {"plain": "hunter22", "with_lines": "first\nsecond\n", "größe": "pässwörd 数据", "quoted": "\"'{}${X}\\", "long": "x" * 4000}
+_VALUES = {
+    "plain": "hunter22",
+    "with_lines": "first\nsecond\n",
+    "größe": "pässwörd 数据",
+    "quoted": "\"'{}${X}\\",
+    "long": "x" * 4000,
+}
 
 
 class SecretStoreContract(Contract):
@@ -79,7 +85,9 @@ class SecretStoreContract(Contract):
     def test_secrets_that_are_put_at_once_are_all_kept(self, secret_store: SecretStore, name: str) -> None:
         with ThreadPoolExecutor(8) as threads:
             list(threads.map(lambda number: secret_store.put(f"{name}-{number}", {"key": str(number)}), range(16)))
-        assert [_revealed(secret_store, f"{name}-{number}") for number in range(16)] == [{"key": str(number)} for number in range(16)]
+        assert [_revealed(secret_store, f"{name}-{number}") for number in range(16)] == [
+            {"key": str(number)} for number in range(16)
+        ]
 
     def test_names_that_could_lead_elsewhere_are_refused(self, secret_store: SecretStore) -> None:
         for name in ("../up", "a/b", "", "con", "line\nbreak", "x" * 300):

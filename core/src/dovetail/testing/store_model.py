@@ -25,7 +25,9 @@ def run_against_model(store: ArtifactStore, place: str, data: st.DataObject) -> 
             model = {path: content for path, content in model.items() if not path.startswith(f"{folder}/")}
         else:
             path = data.draw(st.sampled_from(_PATHS), label="path")
-            _call(store, place, model, call, path, data.draw(st.binary(max_size=20), label="content") if call in _CALLS[:2] else b"")
+            _call(
+                store, place, model, call, path, data.draw(st.binary(max_size=20), label="content") if call in _CALLS[:2] else b""
+            )
     assert {path: store.read(f"{place}/{path}") for path in model} == model
     assert sorted(path for path, _ in store.walk(place)) == sorted(f"{place}/{path}" for path in model)
     for folder in _FOLDERS:

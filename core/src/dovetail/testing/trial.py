@@ -122,7 +122,7 @@ class TrialProject:
         return GivenStack({component.component_type: component for component in components}, [*specs, *more], self, waive)
 
     def spec_of(self, component: Component) -> ComponentSpec:
-        """What a stack file would say of the component: each secret is a reference to a variable, which is set during the test."""
+        """What a stack file would say of it: each secret is a reference to a variable, which is set during the test."""
         configuration = {name: value for name, value in component.configuration().items() if value is not None}
         for name, value in configuration.items():
             if isinstance(value, Secret):

@@ -18,6 +18,7 @@ from dovetail.planning.code.references import Import, imports_of
 
 _SETTLED = 2_000_000_000  # ns; a file this old cannot be written again with the same time stamp
 _files: dict[str, SourceFile] = {}
+_pinned: dict[str, bytes] = {}
 
 
 class Piece(NamedTuple):
@@ -106,6 +107,10 @@ def source_file(path: str, loaded: object | None) -> SourceFile | None:
     as edited, until its module is imported anew.
     """
     known = _files.get(path)
+    if path in _pinned:
+        if known is None or known.digest != digest.of_bytes(_pinned[path]):
+            known = _files[path] = SourceFile(path, _pinned[path], loaded)
+        return known
     try:
         stamp = _stamp(os.stat(path))
         if known is not None and known.stamp == stamp and known.settled and not known.edited:
@@ -119,6 +124,24 @@ def source_file(path: str, loaded: object | None) -> SourceFile | None:
     known.settled = time.time_ns() - stamp[1] > _SETTLED
     _files[path] = known
     return known
+
+
+def pin(path: str, data: bytes) -> None:
+    """From now on take this for the file's content, as this process imports it in place of what stands there."""
+    _pinned[path] = data
+
+
+def content(path: str) -> bytes:
+    """The file's content, or what is imported in its place. Raises OSError as `open` does."""
+    return _pinned[path] if path in _pinned else _read(path)
+
+
+def stamp(path: str) -> tuple[int, int]:
+    """Changes when the content does."""
+    if path in _pinned:
+        return len(_pinned[path]), hash(_pinned[path])
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns
 
 
 def _compared(known: SourceFile | None, path: str, data: bytes, loaded: object | None) -> SourceFile:

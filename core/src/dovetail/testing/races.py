@@ -1,0 +1,94 @@
+"""Calls that are made at one moment, and readers that look while something is written."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from dovetail.components import ArtifactStore
+
+
+def rounds() -> Iterator[int]:
+    """Fewer where each takes long: what takes long is seen more easily."""
+    until = time.monotonic() + 1.0
+    for number in range(60):
+        if number >= 6 and time.monotonic() > until:
+            return
+        yield number
+
+
+def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    """What the calls gave, each made in a thread of its own at one moment after all were ready."""
+    ready: list[None] = []
+    begin = threading.Event()
+
+    def made(call: Callable[[], Any]) -> Any:
+        ready.append(None)
+        while not begin.is_set():
+            time.sleep(0)  # who waits asleep is woken one after the other, when others have done their work
+        return call()
+
+    with _restless(), ThreadPoolExecutor(len(calls)) as threads:
+        results = [threads.submit(made, call) for call in calls]
+        while len(ready) < len(calls):
+            time.sleep(0.001)
+        begin.set()
+        return [result.result() for result in results]
+
+
+@contextmanager
+def _restless() -> Iterator[None]:
+    """Threads take turns far more often, so that a gap between two calls is found."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def sizes_seen(write: Callable[[], object], *looks: Callable[[], int | None]) -> set[int | None]:
+    """Every size that readers saw before, while and after `write` did its work, one reader for each way to look."""
+    seen: set[int | None] = set()
+    looking: list[None] = []
+    done = threading.Event()
+
+    def watch(look: Callable[[], int | None]) -> None:
+        looking.append(None)
+        while not done.is_set():
+            seen.add(look())
+        seen.add(look())
+
+    with _restless(), ThreadPoolExecutor(len(looks)) as threads:
+        watchers = [threads.submit(watch, look) for look in looks]
+        try:
+            while len(looking) < len(looks):
+                time.sleep(0.001)
+            write()
+        finally:
+            done.set()
+        for watcher in watchers:
+            watcher.result()
+    return seen
+
+
+def ways_to_look(store: ArtifactStore, path: str) -> list[Callable[[], int | None]]:
+    return [partial(_size_told, store, path), partial(_size_read, store, path)]
+
+
+def _size_told(store: ArtifactStore, path: str) -> int | None:
+    entry = store.stat(path)
+    return entry.size if entry is not None else None
+
+
+def _size_read(store: ArtifactStore, path: str) -> int | None:
+    try:
+        return len(store.read(path))
+    except FileNotFoundError:
+        return None
