@@ -288,6 +288,7 @@ def test_packages_that_are_otherwise_here_are_noted(flow: Any, workspace: Any, s
     assert "no-such-package was 3 and is not installed here" in notes
 
 
+@pytest.mark.slow
 def test_a_model_that_the_step_deploys_does_not_serve_on(flow: Any, workspace: Any) -> None:
     pytest.importorskip("sklearn")
     run = flow("""

@@ -155,9 +155,7 @@ class ArtifactStoreContract(Contract):
             assert store.stat(path) is None, path
 
     def test_what_is_denied_raises_permission_error(self, denied_store: ArtifactStore | None, place: str) -> None:
-        assert denied_store is not None, (
-            _NO_DENIED_STORE
-        )
+        assert denied_store is not None, _NO_DENIED_STORE
         attempts: list[Callable[[], Any]] = [
             lambda: denied_store.create(f"{place}/a", b"x"),
             lambda: denied_store.overwrite(f"{place}/a", b"x"),
@@ -172,9 +170,7 @@ class ArtifactStoreContract(Contract):
                 attempt()
 
     def test_a_store_that_denies_everything_is_found_by_its_check(self, denied_store: ArtifactStore | None) -> None:
-        assert denied_store is not None, (
-            _NO_DENIED_STORE
-        )
+        assert denied_store is not None, _NO_DENIED_STORE
         (problem,) = denied_store.check()
         assert len(problem) > 20, "a problem is a sentence with its cure"
 
