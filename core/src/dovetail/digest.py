@@ -16,6 +16,7 @@ HASH_NAME = "blake3"
 LENGTH = 64  # hex characters
 _sorted = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 _IN_ONE_READ = 1 << 20  # bytes; larger files are mapped and hashed by several threads
+_WINDOW = 1 << 25  # bytes of a file that are mapped at once, as mapped pages count as memory
 
 
 def of_bytes(data: bytes) -> str:
@@ -25,9 +26,20 @@ def of_bytes(data: bytes) -> str:
 def of_file(path: str | os.PathLike[str]) -> str:
     """The digest of a file's content. Raises OSError as `open` does."""
     with open(path, "rb", buffering=0) as file:
-        if os.fstat(file.fileno()).st_size <= _IN_ONE_READ:
+        size = os.fstat(file.fileno()).st_size
+        if size <= _IN_ONE_READ:
             return of_bytes(file.read())
-    return str(blake3(max_threads=blake3.AUTO).update_mmap(path).hexdigest())
+        return _of_large_file(file.fileno(), size)
+
+
+def _of_large_file(descriptor: int, size: int) -> str:
+    import mmap
+
+    hashed = blake3(max_threads=blake3.AUTO)
+    for start in range(0, size, _WINDOW):
+        with mmap.mmap(descriptor, min(_WINDOW, size - start), access=mmap.ACCESS_READ, offset=start) as window:
+            hashed.update(window)
+    return str(hashed.hexdigest())
 
 
 def canonical(value: Any) -> bytes:

@@ -276,6 +276,8 @@ def flaky():
     assert done.stdout.strip() == newest.id
     assert (newest.resumes, failed.resumes) == (failed.id, first.id)
     assert newest.steps["risky"].outputs["output"].load() == 21
+    assert newest.steps["risky"].outcome["code"] == first.steps["risky"].outcome["code"], "the key tells of the code that ran"
+    assert newest.header["package"] == first.header["package"]
     assert "taken_from" in newest.steps["made"].outcome
     assert "risky" in done.stderr
     assert cli("runs", "resume", newest.id).code == 2

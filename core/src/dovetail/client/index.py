@@ -6,7 +6,7 @@ import contextlib
 import json
 import sqlite3
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -150,13 +150,14 @@ class Index:
         """What was said later of an object, in order."""
         return [change for change in self._changes() if change.get(kind) == name]
 
-    def _ids_of(self, day: str) -> list[str]:
+    def _ids_of(self, day: str) -> Iterable[str]:
         oldest = (datetime.now(timezone.utc) - timedelta(days=_RELISTED)).strftime("%Y-%m-%d")
         if day > oldest:
             return self._ledger.runs_of(day)
         for row in self._ask("select ids from days where store = ? and day = ?", self._store, day):
-            return list(json.loads(row[0]))
-        ids = self._ledger.runs_of(day)
+            kept: list[str] = json.loads(row[0])
+            return kept
+        ids = list(self._ledger.runs_of(day))
         self._write("insert or replace into days values (?, ?, ?)", [(self._store, day, json.dumps(ids))])
         return ids
 

@@ -288,7 +288,7 @@ class Run:
 
     @property
     def status(self) -> Status:
-        finished = self.query.finished(self.id)
+        finished = self.header if "status" in self.header else self.query.finished(self.id)
         if finished is not None:
             return Status(finished["status"])
         return Status.RUNNING if self.query.ledger.run(self.id).invocations() else Status.INITIALIZING

@@ -7,15 +7,14 @@ import time
 import uuid
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from dovetail.components.component import Component
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One child of a folder in a store. `modified`: seconds since 1970 by the store's own clock; folders have neither size nor time."""
 
     name: str

@@ -26,7 +26,7 @@ def new_run_id(now: float | None = None) -> str:
 
 
 def is_run_id(text: str) -> bool:
-    return len(text) == 26 and not set(text) - set(_ALPHABET)
+    return len(text) == 26 and not text.strip(_ALPHABET)
 
 
 def day_of(run_id: str) -> str:

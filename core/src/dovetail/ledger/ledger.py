@@ -30,7 +30,8 @@ class Ledger:
     def run(self, run_id: str) -> RunRecords:
         return RunRecords(self.records, run_id)
 
-    def runs_of(self, day: str) -> list[str]:
+    def runs_of(self, day: str) -> Iterator[str]:
+        """Newest first."""
         return run_ids(self.records, day)
 
     @property

@@ -125,9 +125,10 @@ class RunRecords:
             return None
 
 
-def run_ids(records: Records, day: str) -> list[str]:
+def run_ids(records: Records, day: str) -> Iterator[str]:
     """The runs of a day, newest first."""
-    return sorted((e.name for e in records.store.scan(f"runs/{day}") if e.is_folder and layout.is_run_id(e.name)), reverse=True)
+    names = [entry.name for entry in records.store.scan(f"runs/{day}") if entry.is_folder]
+    return filter(layout.is_run_id, sorted(names, reverse=True))
 
 
 def days(records: Records) -> list[str]:

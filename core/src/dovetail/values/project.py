@@ -95,14 +95,14 @@ def find_project(start: Path | None = None, environ: Mapping[str, str] = os.envi
     here = Path(start or Path.cwd()).absolute()
     home = Path.home()
     for folder in (here, *here.parents):
-        if folder != home and (folder / FOLDER / MARKER).is_file():
+        if os.path.isfile(f"{folder}/{FOLDER}/{MARKER}") and folder != home:
             return Project(folder, folder / FOLDER, marked=True)
-    git = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), None)
+    git = next((folder for folder in (here, *here.parents) if os.path.exists(f"{folder}/.git")), None)
     return _project(git or (here if start else _script_folder() or here), environ)
 
 
 def _project(root: Path, environ: Mapping[str, str]) -> Project:
-    if (root / FOLDER / MARKER).is_file() and root != Path.home():
+    if os.path.isfile(f"{root}/{FOLDER}/{MARKER}") and root != Path.home():
         return Project(root, root / FOLDER, marked=True)
     return Project(root, user_folder(environ), marked=False)
 
