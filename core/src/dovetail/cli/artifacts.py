@@ -94,7 +94,9 @@ def show(session: Session, artifact: str, stack: str | None, output: str) -> Non
         "made by": _producer(found),
         "taken by": [f"{step.name} of {step.run.name}" for step in found.consumers],
     }
-    print_one({name: value for name, value in facts.items() if value not in (None, [], {})} if output == "table" else facts, output)
+    print_one(
+        {name: value for name, value in facts.items() if value not in (None, [], {})} if output == "table" else facts, output
+    )
 
 
 def _producer(artifact: Artifact) -> str | None:
@@ -131,7 +133,9 @@ def _copy(artifact: Artifact, to: Path) -> None:
     if to.exists():
         raise ConfigurationError(f"{to} exists already. Name a folder that does not.")
     if artifact.manifest.items is not None:
-        raise ConfigurationError(f"{artifact.name or artifact.digest[:12]} was stored item by item and has no files of its own. Copy its items.")
+        raise ConfigurationError(
+            f"{artifact.name or artifact.digest[:12]} was stored item by item and has no files of its own. Copy its items."
+        )
     shutil.copytree(artifact.path, to)
     for path in to.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)

@@ -86,7 +86,11 @@ def promote(session: Session, name: str, version: str, stage: str, reason: str |
     client = client_of(session, stack)
     found = client.get_model_version(name, _checked(version))
     found.promote(stage, reason=reason)
-    session.say(f"Version {found.version} of model '{name}' is in stage {stage}." if stage != "none" else f"Version {found.version} has no stage.")
+    session.say(
+        f"Version {found.version} of model '{name}' is in stage {stage}."
+        if stage != "none"
+        else f"Version {found.version} has no stage."
+    )
 
 
 def _checked(version: str) -> int | str:

@@ -30,7 +30,9 @@ def list_(session: Session, stack: str | None, output: str) -> None:
     for run in client.each_run():
         runs.setdefault(run.pipeline, []).append(run)
     rows = [_row(name, runs[name], output) for name in sorted(runs)]
-    print_rows(rows, ["name", "runs", "last_run", "status", "started"], output, "No pipeline has run yet; `dovetail run FILE` runs one.")
+    print_rows(
+        rows, ["name", "runs", "last_run", "status", "started"], output, "No pipeline has run yet; `dovetail run FILE` runs one."
+    )
     tell_unreadable(session, client)
 
 

@@ -61,6 +61,11 @@ def _why(step: PlanStep, explanation: Explanation | None) -> str:
 
 def _counted(plan: Plan) -> str:
     counts = {decision: sum(step.decision is decision for step in plan.steps) for decision in Decision}
-    words = {Decision.RUN: "to run", Decision.CACHED: "cached", Decision.LATER: "decided while the run goes", Decision.TAKEN: "taken over"}
+    words = {
+        Decision.RUN: "to run",
+        Decision.CACHED: "cached",
+        Decision.LATER: "decided while the run goes",
+        Decision.TAKEN: "taken over",
+    }
     said = ", ".join(f"{count} {words[decision]}" for decision, count in counts.items() if count)
     return f"{len(plan.steps)} step{'' if len(plan.steps) == 1 else 's'}: {said or 'none'}."

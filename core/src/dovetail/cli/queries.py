@@ -21,7 +21,9 @@ SHORT = 12  # characters of a run's id that a list shows: when it began, to the 
 
 def stack_option(command: F) -> F:
     """`--stack NAME`, handed to the command as `stack`."""
-    return click.option("--stack", "-s", metavar="NAME", help="The stack whose store is asked, by default the active one.")(command)
+    return click.option("--stack", "-s", metavar="NAME", help="The stack whose store is asked, by default the active one.")(
+        command
+    )
 
 
 def client_of(session: Session, stack: str | None = None) -> Client:

@@ -24,7 +24,9 @@ COLOURS = {
 _FINE = ("completed", "cached")
 _LONGEST = 100  # characters of a value
 _UNNAMED = re.compile(r"\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d-\d{6}")
-_ASCII = str.maketrans({"●": "*", "○": "o", "✗": "x", "◌": "-", "⊘": "!", "◐": "~", "·": "-", "│": "|", "├": "|", "─": "-", "↳": ">", "…": "."})
+_ASCII = str.maketrans(
+    {"●": "*", "○": "o", "✗": "x", "◌": "-", "⊘": "!", "◐": "~", "·": "-", "│": "|", "├": "|", "─": "-", "↳": ">", "…": "."}
+)
 
 
 def paint(status: str, text: str) -> str:
@@ -94,10 +96,16 @@ def page(run: Run) -> dict[str, Any]:
 
 def _step_page(step: StepRun) -> dict[str, Any]:
     page: dict[str, Any] = {"status": step.status.value, "seconds": step.seconds, "attempts": step.attempts, "why": step.why}
-    page["parameters"], page["params"], page["metrics"], page["metadata"] = step.parameters, step.params, step.metrics, step.metadata
+    page["parameters"], page["params"], page["metrics"], page["metadata"] = (
+        step.parameters,
+        step.params,
+        step.metrics,
+        step.metadata,
+    )
     page["inputs"] = {name: _artifact_name(given) for name, given in step.inputs.items() if name not in step.parameters}
     page["outputs"] = {
-        name: {"artifact": output.name, "version": output.version, "digest": output.digest, **_said(output)} for name, output in step.outputs.items()
+        name: {"artifact": output.name, "version": output.version, "digest": output.digest, **_said(output)}
+        for name, output in step.outputs.items()
     }
     page["error"] = dict(step.error) if step.error is not None else None
     return page
@@ -135,7 +143,12 @@ def lines(run: Run) -> Iterator[str]:
     width = max((len(name) for name in run.steps), default=0)
     yield "  steps:"
     recorded = run.header.get("steps", {})
-    quiet = {child for step in recorded.values() for child in step.get("children", ()) if recorded.get(child, {}).get("status") in _FINE}
+    quiet = {
+        child
+        for step in recorded.values()
+        for child in step.get("children", ())
+        if recorded.get(child, {}).get("status") in _FINE
+    }
     for name, step in run.steps.items():
         if name not in quiet:
             yield from _step_lines(name, step, width, _children(recorded, name))
@@ -187,7 +200,11 @@ def _step_lines(name: str, step: StepRun, width: int, children: str) -> Iterator
 def _artifact_line(output: Artifact) -> str:
     said = _said(output)
     name = f"{output.name}:{output.version}" if output.version is not None else output.digest[:12]
-    about = [str(said.get("type", "")).rpartition(":")[2], bytes_in_words(said["size"]) if "size" in said else "", output.digest[:12]]
+    about = [
+        str(said.get("type", "")).rpartition(":")[2],
+        bytes_in_words(said["size"]) if "size" in said else "",
+        output.digest[:12],
+    ]
     return f"{shown(name)}  ({', '.join(shown(part) for part in about if part)})"
 
 
@@ -213,7 +230,9 @@ def comparison(first: Run, second: Run, compared: RunComparison) -> Iterator[str
         else:
             yield f"  {name}: {shown(one)} → {shown(two)}" if one != two else f"  {name}: {shown(one)}"
     yield from _pairs("parameter", compared.parameters, "  ")
-    children = {child for run in (first, second) for step in run.header.get("steps", {}).values() for child in step.get("children", ())}
+    children = {
+        child for run in (first, second) for step in run.header.get("steps", {}).values() for child in step.get("children", ())
+    }
     steps = {name: step for name, step in compared.steps.items() if name not in children}
     for name, step in steps.items():
         if step.differs:
@@ -223,7 +242,9 @@ def comparison(first: Run, second: Run, compared: RunComparison) -> Iterator[str
             yield from (f"    code {part} {change}" for part, change in step.code.items())
             yield from _pairs("package", step.packages, "    ")
             yield from _pairs("metric", step.metrics, "    ")
-            yield from _pairs("output", {output: (_short(one), _short(two)) for output, (one, two) in step.outputs.items()}, "    ")
+            yield from _pairs(
+                "output", {output: (_short(one), _short(two)) for output, (one, two) in step.outputs.items()}, "    "
+            )
     same = [name for name, step in steps.items() if not step.differs]
     if same:
         yield f"  alike: {', '.join(same)}"

@@ -96,7 +96,9 @@ def resume(session: Session, which: str, stack: str | None) -> int:
             return _INTERRUPTED
     if not Status(finished["status"]).is_success:
         tell_failure(run)
-        raise RunFailed(f"Run {run.name} {run.status.value}. {run.error or ''} Look at it: dovetail runs show {run.id}.", run) from error
+        raise RunFailed(
+            f"Run {run.name} {run.status.value}. {run.error or ''} Look at it: dovetail runs show {run.id}.", run
+        ) from error
     _tell_done(session, run, detached=False)
     return 0
 
@@ -243,7 +245,9 @@ def told_warnings(session: Session) -> Iterator[None]:
     """What Dovetail itself warns of is a sentence here; other warnings look as Python shows them."""
     before = warnings.showwarning
 
-    def show(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: str | None = None) -> None:
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: str | None = None
+    ) -> None:
         if is_users(filename):
             before(message, category, filename, lineno, file, line)
         else:

@@ -26,7 +26,9 @@ def _target_options(command: F) -> F:
     """What `run` and `plan` take alike."""
     for decorate in (
         click.argument("target", metavar="FILE|MODULE[:PIPELINE]"),
-        click.option("--param", "-p", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the pipeline; again for each."),
+        click.option(
+            "--param", "-p", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the pipeline; again for each."
+        ),
         click.option("--config", metavar="FILE", help="A run configuration: YAML that says of this run what code would say."),
         click.option("--stack", "-s", metavar="NAME", help="The stack to run on, by default the active one."),
         click.option("--no-cache", is_flag=True, help="Run every step, whatever the cache holds."),
@@ -103,10 +105,19 @@ def runs() -> None:
 
 @runs.command("list")
 @click.option("--pipeline", metavar="NAME", help="Only runs of this pipeline.")
-@click.option("--status", type=click.Choice(_STATUSES), metavar="STATUS", help=f"Only runs in this status: {', '.join(_STATUSES)}.")
+@click.option(
+    "--status", type=click.Choice(_STATUSES), metavar="STATUS", help=f"Only runs in this status: {', '.join(_STATUSES)}."
+)
 @click.option("--tag", help="Only runs with this tag.")
-@click.option("--since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]), metavar="DAY", help="Only runs since then: a day, or DAYThh:mm:ss.")
-@click.option("--limit", "-n", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="At most so many, the newest.")
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]),
+    metavar="DAY",
+    help="Only runs since then: a day, or DAYThh:mm:ss.",
+)
+@click.option(
+    "--limit", "-n", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="At most so many, the newest."
+)
 @click.option("--all", "everywhere", is_flag=True, help="The stores of all stacks.")
 @stack_option
 @output_option
@@ -138,7 +149,11 @@ def list_(
 
 
 def _no_runs(clients: list[Client]) -> str:
-    return "No such runs." if any(next(client.index.run_ids(), None) for client in clients) else "There are no runs yet; `dovetail run FILE` makes one."
+    return (
+        "No such runs."
+        if any(next(client.index.run_ids(), None) for client in clients)
+        else "There are no runs yet; `dovetail run FILE` makes one."
+    )
 
 
 def _all_clients(session: Session) -> list[Client]:

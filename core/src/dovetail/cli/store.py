@@ -59,7 +59,9 @@ def _tell_verified(session: Session, found: Verified, *, repair: bool) -> None:
     if not found.findings:
         session.say("Everything is what was written, and all that is named is there.")
     elif not repair and any(finding.kind != "missing" for finding in found.findings):
-        session.say("`dovetail store verify --repair` moves what cannot be read aside; the steps whose results these were then run again.")
+        session.say(
+            "`dovetail store verify --repair` moves what cannot be read aside; the steps whose results these were then run again."
+        )
 
 
 @store.command()
@@ -97,7 +99,9 @@ def _counted(found: list[Garbage]) -> str:
         each: list[Any] = [garbage for garbage in found if garbage.kind == kind]
         if each:
             plural = {"cache entry": "cache entries"}.get(kind, f"{kind}s")
-            parts.append(f"{len(each)} {kind if len(each) == 1 else plural} ({bytes_in_words(sum(garbage.bytes for garbage in each))})")
+            parts.append(
+                f"{len(each)} {kind if len(each) == 1 else plural} ({bytes_in_words(sum(garbage.bytes for garbage in each))})"
+            )
     return f"{', '.join(parts)}; {bytes_in_words(sum(garbage.bytes for garbage in found))} in all"
 
 

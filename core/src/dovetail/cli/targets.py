@@ -167,11 +167,15 @@ def _only(module: types.ModuleType, calls: Sequence[Call], place: str) -> Target
         return Target(pipeline, inspect.signature(pipeline.function).bind_partial(*args, **kwargs).arguments)
     if calls:
         names = list(dict.fromkeys(pipeline.name for pipeline, _, _ in calls))
-        raise ConfigurationError(f"{place} calls pipelines {len(calls)} times: {', '.join(names)}. Say which one: {place}:{names[0]}.")
+        raise ConfigurationError(
+            f"{place} calls pipelines {len(calls)} times: {', '.join(names)}. Say which one: {place}:{names[0]}."
+        )
     if len(known) == 1:
         return Target(next(iter(known.values())), {})
     if known:
-        raise ConfigurationError(f"{place} holds several pipelines: {', '.join(known)}. Say which one: {place}:{next(iter(known))}.")
+        raise ConfigurationError(
+            f"{place} holds several pipelines: {', '.join(known)}. Say which one: {place}:{next(iter(known))}."
+        )
     raise ConfigurationError(f"{place} holds no pipeline. Decorate a function with @pipeline at module level.")
 
 
@@ -194,7 +198,9 @@ def read_parameters(pipeline: Pipeline[Any], given: Sequence[str]) -> dict[str, 
         if not (name and equals):
             raise click.UsageError(f"--param {pair}: write it as NAME=VALUE.")
         if name not in known:
-            raise ConfigurationError(f"Pipeline '{pipeline.name}' has no parameter '{name}'. {near(name, known) or 'It takes none.'}")
+            raise ConfigurationError(
+                f"Pipeline '{pipeline.name}' has no parameter '{name}'. {near(name, known) or 'It takes none.'}"
+            )
         parameters[name] = read_value(text, known[name].annotation)
     return parameters
 

@@ -13,7 +13,16 @@ from dovetail.values.plan import Code, Status
 Pair = tuple[Any, Any]  # of the first and of the second; None where there is none
 _ENDED = frozenset({Status.COMPLETED, Status.CACHED, Status.FAILED})
 _MOST = 200  # differences inside two values that are told
-_PLAIN = ("builtins:dict", "builtins:list", "builtins:tuple", "builtins:str", "builtins:int", "builtins:float", "builtins:bool", "builtins:NoneType")
+_PLAIN = (
+    "builtins:dict",
+    "builtins:list",
+    "builtins:tuple",
+    "builtins:str",
+    "builtins:int",
+    "builtins:float",
+    "builtins:bool",
+    "builtins:NoneType",
+)
 _FRAME = "DataFrame"
 
 
@@ -56,7 +65,9 @@ class ArtifactComparison:
 
 def compare_runs(first: Run, second: Run) -> RunComparison:
     facts = {
-        name: (getattr(first, name), getattr(second, name)) for name in ("pipeline", "stack", "models") if getattr(first, name) != getattr(second, name)
+        name: (getattr(first, name), getattr(second, name))
+        for name in ("pipeline", "stack", "models")
+        if getattr(first, name) != getattr(second, name)
     }
     facts["status"] = (first.status.value, second.status.value)
     facts["seconds"] = (first.seconds, second.seconds)
@@ -96,7 +107,9 @@ def _code(step_run: StepRun) -> Code:
 
 def _parts(first: Mapping[str, str], second: Mapping[str, str]) -> dict[str, str]:
     words = {(True, True): "changed", (False, True): "new", (True, False): "gone"}
-    return {name: words[name in first, name in second] for name in sorted({*first, *second}) if first.get(name) != second.get(name)}
+    return {
+        name: words[name in first, name in second] for name in sorted({*first, *second}) if first.get(name) != second.get(name)
+    }
 
 
 def _different(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Pair]:

@@ -45,18 +45,24 @@ def explain(client: Client, run: Run, invocation: str) -> Explanation:
     if earlier is None:
         return Explanation(run.name, invocation, status.value, f"It had not run before in pipeline '{run.pipeline}'.")
     differences = tuple(_differences(client, run, step_run, earlier))
-    because = _because(outcome, earlier) if not differences else f"What it depends on was otherwise than in run {earlier.run.name}."
+    because = (
+        _because(outcome, earlier) if not differences else f"What it depends on was otherwise than in run {earlier.run.name}."
+    )
     return Explanation(run.name, invocation, status.value, because, earlier.run.name, differences)
 
 
 def plan_differences(client: Client, plan: Plan) -> dict[str, Explanation]:
     """For each step of a plan that will or may run: what differs from the last run in which it ran. Nothing for a step that is new."""
     known = {step.invocation: (step.entry or {}).get("outputs", {}) for step in plan.steps if step.decision is Decision.CACHED}
-    wanted = {step.invocation: step for step in plan.steps if step.decision in (Decision.RUN, Decision.LATER) and not step.uncached}
+    wanted = {
+        step.invocation: step for step in plan.steps if step.decision in (Decision.RUN, Decision.LATER) and not step.uncached
+    }
     found: dict[str, Explanation] = {}
     for invocation, earlier in _last_runs_of(client, plan.pipeline, set(wanted)).items():
         step = wanted[invocation]
-        resolved = {name: resolve(given, lambda name, output: known.get(name, {}).get(output)) for name, given in step.node.inputs.items()}
+        resolved = {
+            name: resolve(given, lambda name, output: known.get(name, {}).get(output)) for name, given in step.node.inputs.items()
+        }
         now = {name: given for name, given in resolved.items() if given is not None}
         recorded = (earlier.outcome or {}).get("inputs", {})
         then = {name: given for name, given in recorded.items() if name in now or name not in resolved}
@@ -97,7 +103,9 @@ def _not_run(client: Client, outcome: Mapping[str, Any], step_run: StepRun) -> s
         return f"Its result was taken over from run {_name_of(client, outcome['taken_from'])}, which this run resumes."
     if "cached" in outcome:
         source = outcome["cached"]
-        return f"Nothing that it depends on has changed since run {source.get('run_name') or source['run']}, whose result it took."
+        return (
+            f"Nothing that it depends on has changed since run {source.get('run_name') or source['run']}, whose result it took."
+        )
     if step_run.status is Status.SKIPPED:
         return f"It did not run: {step_run.why or 'it was skipped'}."
     return f"It was {step_run.status.value}{f': {step_run.why}' if step_run.why else ''}."

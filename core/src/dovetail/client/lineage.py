@@ -129,7 +129,13 @@ def _given(planned: PlanStep, record: Mapping[str, Any]) -> Iterator[LineageArti
     for spec in planned.node.outputs:
         said = outputs.get(spec.name, {})
         yield LineageArtifact(
-            planned.invocation, spec.name, said.get("artifact"), said.get("version"), said.get("type"), said.get("size"), said.get("digest")
+            planned.invocation,
+            spec.name,
+            said.get("artifact"),
+            said.get("version"),
+            said.get("type"),
+            said.get("size"),
+            said.get("digest"),
         )
 
 
@@ -179,4 +185,6 @@ def _from_outside(run: Run, key: tuple[str, str]) -> LineageArtifact:
     except StoreError:
         manifest = None
     type_ = manifest.type if manifest is not None else None
-    return LineageArtifact(OUTSIDE, digest, f"from outside {digest[:8]}", None, type_, manifest.size if manifest is not None else None, digest)
+    return LineageArtifact(
+        OUTSIDE, digest, f"from outside {digest[:8]}", None, type_, manifest.size if manifest is not None else None, digest
+    )

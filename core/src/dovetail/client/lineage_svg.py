@@ -53,7 +53,9 @@ def html(lineage: Lineage) -> str:
 class _Picture:
     def __init__(self, lineage: Lineage) -> None:
         self._lineage = lineage
-        self._pills = {step.name: [(key[1], _cut(lineage.artifacts[key].label)) for key in step.gives] for step in lineage.steps.values()}
+        self._pills = {
+            step.name: [(key[1], _cut(lineage.artifacts[key].label)) for key in step.gives] for step in lineage.steps.values()
+        }
         widths = {step.name: self._width(step) for step in lineage.steps.values()}
         self._layout: Layout = lay_out(lineage, widths)
         self._widths: Mapping[str, float] = widths
@@ -63,7 +65,11 @@ class _Picture:
         height = _HEAD + _LAYER * (max(self._layout.layer.values(), default=0) + 1) - _BETWEEN + _MARGIN
         facts = " · ".join(_facts(self._lineage))
         title = _cut(self._lineage.run_name, 80)
-        width = max(self._layout.right + self._shift + _MARGIN, _text_width(facts) + 2 * _MARGIN, _text_width(title, bold=True) + 2 * _MARGIN)
+        width = max(
+            self._layout.right + self._shift + _MARGIN,
+            _text_width(facts) + 2 * _MARGIN,
+            _text_width(title, bold=True) + 2 * _MARGIN,
+        )
         size = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}"'
         label = escape(f"Lineage of run {self._lineage.run_name}")
         parts = [
@@ -78,7 +84,9 @@ class _Picture:
 
     def _width(self, step: LineageStep) -> float:
         words = max(_text_width(_cut(step.name), bold=True), _text_width(_status(step)))
-        pills = sum(_text_width(label) + 2 * _PAD for _, label in self._pills[step.name]) + 6 * max(0, len(self._pills[step.name]) - 1)
+        pills = sum(_text_width(label) + 2 * _PAD for _, label in self._pills[step.name]) + 6 * max(
+            0, len(self._pills[step.name]) - 1
+        )
         return max(words + 2 * _PAD, pills)
 
     def _top(self, name: str) -> float:
@@ -114,7 +122,11 @@ class _Picture:
 
     def _line(self, line: Line) -> str:
         outputs = [output for output, _ in self._pills[line.producer]]
-        start = self._pill_middles(line.producer)[outputs.index(line.output)] if line.output in outputs else self._middle(line.producer)
+        start = (
+            self._pill_middles(line.producer)[outputs.index(line.output)]
+            if line.output in outputs
+            else self._middle(line.producer)
+        )
         points = [(start, self._top(line.producer) + _CARD + (_PILL if outputs else 0))]
         points += [(x + self._shift, _HEAD + row * _LAYER + _CARD / 2) for x, row in line.bends]
         points.append((self._middle(line.target), self._top(line.target)))
@@ -179,5 +191,7 @@ def _cut(text: str, longest: int = _LONGEST) -> str:
 
 def _text_width(text: str, *, bold: bool = False) -> float:
     """About how wide it is drawn: nobody can measure a font that the reader chooses."""
-    wide = sum(1.6 if ord(char) > 0x2E80 else 1.2 if char in "mwMW@" else 0.55 if char in "iljtf.,:'|! " else 1.0 for char in text)
+    wide = sum(
+        1.6 if ord(char) > 0x2E80 else 1.2 if char in "mwMW@" else 0.55 if char in "iljtf.,:'|! " else 1.0 for char in text
+    )
     return wide * (7.8 if bold else 6.7)

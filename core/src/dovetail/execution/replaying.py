@@ -134,7 +134,9 @@ def _inputs(ledger: Ledger, plan: Plan, step: PlanStep, outcome: Mapping[str, An
     missing = sorted(name for name, given in resolved.items() if given is None)
     if missing:
         why = f", because {outcome['why']}" if "why" in outcome else ""
-        raise ConfigurationError(f"Step '{step.invocation}' never ran{why}, and its input '{missing[0]}' was never made, so it cannot be replayed.")
+        raise ConfigurationError(
+            f"Step '{step.invocation}' never ran{why}, and its input '{missing[0]}' was never made, so it cannot be replayed."
+        )
     return {name: given for name, given in resolved.items() if given is not None}
 
 

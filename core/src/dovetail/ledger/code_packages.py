@@ -40,7 +40,9 @@ def unpacked(path: str, data: bytes) -> tuple[dict[str, bytes], dict[str, str]]:
             files = {name: archive.read(name) for name in archive.namelist()}
         origins: dict[str, str] = json.loads(files.pop(_CONTENTS))
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
-        raise Corrupt(f"The code package {path} cannot be read: {error}. `dovetail store verify --repair` moves it aside.") from error
+        raise Corrupt(
+            f"The code package {path} cannot be read: {error}. `dovetail store verify --repair` moves it aside."
+        ) from error
     return files, origins
 
 

@@ -253,4 +253,3 @@ def _bytes_below(place: Path) -> int:
     if not place.is_dir():
         return place.lstat().st_size
     return sum(path.lstat().st_size for path in place.rglob("*") if path.is_file())
-

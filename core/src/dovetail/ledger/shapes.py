@@ -36,9 +36,13 @@ def odd_field(path: str, record: Mapping[str, Any]) -> str | None:
         if not _is(record[name], kind):
             return f"its '{name}' is {str(record[name])[:60]!r}"
     if path.endswith("/finished.json"):
-        return next((f"it has the odd step {name[:60]!r}" for name, step in record["steps"].items() if not _is_step(name, step)), None)
+        return next(
+            (f"it has the odd step {name[:60]!r}" for name, step in record["steps"].items() if not _is_step(name, step)), None
+        )
     if path.endswith("/outcome.json") or path.startswith("cache/"):
-        return next((f"its output {name[:60]!r} names no artifact" for name, output in _outputs(record) if not _is_output(output)), None)
+        return next(
+            (f"its output {name[:60]!r} names no artifact" for name, output in _outputs(record) if not _is_output(output)), None
+        )
     return None
 
 

@@ -141,7 +141,9 @@ class _Verification:
             self.bytes += manifest.size
             return
         self._told.add(name)
-        moved = self._move_aside(path) if self._repair else None  # first, so that no reader finds an artifact with half of its files
+        moved = (
+            self._move_aside(path) if self._repair else None
+        )  # first, so that no reader finds an artifact with half of its files
         for file, problem in damage:
             there = problem in (NOT_WRITTEN, FOREIGN)
             aside = self._move_aside(file) if self._repair and there else moved
@@ -186,7 +188,9 @@ class _Verification:
         self._outcomes(run_id, (finished or {}).get("steps", {}))
         for name, number in (self._read(f"{base}/started.json") or {}).get("models", {}).items():
             if is_name(name) and number is not None:
-                self._claimed(f"{layout.model_versions(name)}/{number}.json", f"Run {run_id} works on version {number} of model '{name}'")
+                self._claimed(
+                    f"{layout.model_versions(name)}/{number}.json", f"Run {run_id} works on version {number} of model '{name}'"
+                )
 
     def _archive(self, package: str) -> str:
         folder = layout.code(package)
@@ -203,7 +207,9 @@ class _Verification:
             if step in finished and outcome is None:
                 self._missing(path, f"Run {run_id} ended with step '{step}', whose outcome is not there.")
             elif outcome is not None and step in finished and finished[step]["status"] != outcome["status"]:
-                problem = f"Run {run_id} ended with step '{step}' as {finished[step]['status']}; its outcome says {outcome['status']}."
+                problem = (
+                    f"Run {run_id} ended with step '{step}' as {finished[step]['status']}; its outcome says {outcome['status']}."
+                )
                 self._found("damaged", path, problem, movable=False)
 
     def _outcome(self, path: str, who: str, outcome: Mapping[str, Any]) -> None:

@@ -72,7 +72,9 @@ def promote(scores: dict[str, float]) -> Annotated[bool, "promoted"]:
 
 @step
 def report(portraits: dict[str, Portrait], scores: dict[str, float], promoted: bool) -> Annotated[str, "report"]:
-    lines = [f"{scores['accuracy']:.1%} of flowers never seen before were told apart; {'now' if promoted else 'not'} in production."]
+    lines = [
+        f"{scores['accuracy']:.1%} of flowers never seen before were told apart; {'now' if promoted else 'not'} in production."
+    ]
     for species, portrait in portraits.items():
         lines.append(f"{species:<12} petals {portrait['petal_length'][0]:.1f} cm long, {portrait['petal_width'][0]:.1f} cm wide")
     print("\n".join(lines))
@@ -97,7 +99,9 @@ def species_of(flower: Flower, portraits: Mapping[str, Portrait]) -> str:
 
     def resemblance(species: str) -> float:
         portrait = portraits[species]
-        return sum(-(((float(flower[name]) - mean) / spread) ** 2) / 2 - math.log(spread) for name, (mean, spread) in portrait.items())
+        return sum(
+            -(((float(flower[name]) - mean) / spread) ** 2) / 2 - math.log(spread) for name, (mean, spread) in portrait.items()
+        )
 
     return max(portraits, key=resemblance)
 
