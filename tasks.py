@@ -23,12 +23,22 @@ FLIGHTS = ROOT / "examples" / "flights"
 
 
 def run(*command: str | Path) -> None:
-    """Run a command in the clone's root, its environment's programs first; its exit code ends this program."""
+    """Run a command; its exit code, unless it is 0, ends this program."""
+    code = call(*command)
+    if code:
+        sys.exit(code)
+
+
+def succeeds(*command: str | Path) -> bool:
+    return call(*command) == 0
+
+
+def call(*command: str | Path) -> int:
+    """Run a command in the clone's root, its environment's programs first; gives its exit code."""
     print("$", " ".join(str(Path(part).relative_to(ROOT) if str(part).startswith(str(ROOT)) else part) for part in command), flush=True)
     path = os.pathsep.join((str(BIN), os.environ.get("PATH", "")))
-    done = subprocess.run([str(part) for part in command], cwd=ROOT, check=False, env={**os.environ, "PATH": path, "VIRTUAL_ENV": str(ENVIRONMENT)})
-    if done.returncode:
-        sys.exit(done.returncode)
+    environ = {**os.environ, "PATH": path, "VIRTUAL_ENV": str(ENVIRONMENT)}
+    return subprocess.run([str(part) for part in command], cwd=ROOT, check=False, env=environ).returncode
 
 
 def install(*requirements: str | Path) -> None:
@@ -56,7 +66,9 @@ def test(*arguments: str) -> None:
     run(BIN / "lint-imports")
     for left in ROOT.glob(".coverage*"):
         left.unlink()
-    run(BIN / "coverage", "run", "-m", "pytest", "-n", "2", "--dist", "loadgroup")
+    if not succeeds(BIN / "coverage", "run", "-m", "pytest", "-n", "2"):
+        print("What failed beside other tests is tried once more by itself.", flush=True)
+        run(BIN / "coverage", "run", "-m", "pytest", "--last-failed", "--last-failed-no-failures", "none")
     run(BIN / "coverage", "combine", "--quiet")
     run(BIN / "coverage", "report", "--fail-under", "95")
 

@@ -24,7 +24,6 @@ A message is a sentence: what is wrong, where, what was seen, and the change or 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -132,6 +131,8 @@ def near(name: str, known: Iterable[str]) -> str:
     names = sorted(set(known))
     if not names:
         return ""
+    import difflib
+
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     if close:
         return f"Did you mean {' or '.join(repr(n) for n in close)}?"

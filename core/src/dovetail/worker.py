@@ -13,7 +13,6 @@ import json
 import sys
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from dovetail.errors import ConfigurationError
 
@@ -29,12 +28,16 @@ class ExitCode(enum.IntEnum):
 
 def address_of(flavor: str, configuration: Mapping[str, Any], run_path: str) -> str:
     """The address of a run: `local:///runs/2026-01-31/01…?path=…`. Values are JSON; references to secrets stay references."""
+    from urllib.parse import quote, urlencode
+
     query = urlencode({name: json.dumps(value, separators=(",", ":")) for name, value in sorted(configuration.items())})
     return f"{flavor}:///{quote(run_path)}" + (f"?{query}" if query else "")
 
 
 def read_address(address: str) -> tuple[str, dict[str, Any], str]:
     """(flavor, configuration, run id). Raises ConfigurationError for what is no run's address."""
+    from urllib.parse import parse_qsl, urlsplit
+
     parts = urlsplit(address)
     run_id = parts.path.rpartition("/")[2]
     if not parts.scheme or not parts.path.startswith("/runs/") or not run_id:

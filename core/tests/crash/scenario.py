@@ -27,7 +27,7 @@ def split(rows: list) -> Tuple[Annotated[list, "left"], list]:
     return rows[:1], rows[1:]
 
 
-@step
+@step(enable_cache=False)
 def square(x: int) -> int:
     executed(f"square {x}")
     return x * x

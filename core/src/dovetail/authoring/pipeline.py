@@ -14,7 +14,6 @@ from dovetail.client.client import Client
 from dovetail.client.views import Run
 from dovetail.errors import DefinitionError, ParameterError, RunFailed, numbered
 from dovetail.execution.driver import Listener
-from dovetail.execution.driving import detach
 from dovetail.execution.hooks import call_run_hook
 from dovetail.execution.importing import importing
 from dovetail.execution.running import begin, execute
@@ -89,6 +88,8 @@ class Pipeline(Generic[P]):
         preflight(plan, workspace)
         begin(plan, workspace)
         if apart:
+            from dovetail.execution.driving import detach
+
             detach(plan, workspace)
             return Run(Client(workspace=workspace), plan.run_id)
         return self._carry_out(plan, workspace, traced)

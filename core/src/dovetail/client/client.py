@@ -6,10 +6,8 @@ import itertools
 import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dovetail.client.deployments import Deployments, RunningDeployment
-from dovetail.client.index import Index
 from dovetail.client.stack_view import StackView
 from dovetail.client.views import Artifact, ModelVersion, Pipeline, RegisteredModel, Run
 from dovetail.errors import ConfigurationError, Corrupt, NotFound
@@ -19,9 +17,13 @@ from dovetail.ledger import layout
 from dovetail.ledger.ledger import Ledger
 from dovetail.planning.readings import artifact_reading, model_reading
 from dovetail.planning.workspace import Workspace, open_workspace
-from dovetail.stack.store import StackStore
 from dovetail.values.model import ModelStage
 from dovetail.values.plan import Status
+
+if TYPE_CHECKING:
+    from dovetail.client.deployments import Deployments, RunningDeployment
+    from dovetail.client.index import Index
+    from dovetail.stack.store import StackStore
 
 _POLL = 0.2  # seconds between looks at a run that goes on
 
@@ -39,6 +41,8 @@ class Client:
     @property
     def index(self) -> Index:
         if self._opened is None:
+            from dovetail.client.index import Index
+
             self._opened = Index(self.ledger, self._read_run)
         return self._opened
 
@@ -63,6 +67,8 @@ class Client:
 
     @property
     def _stacks(self) -> StackStore:
+        from dovetail.stack.store import StackStore
+
         return StackStore(self.workspace.project, self.workspace.registry)
 
     # -- runs ----------------------------------------------------------------------------------------------------------

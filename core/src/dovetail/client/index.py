@@ -230,13 +230,19 @@ def _delete(path: Path) -> None:
 
 
 def _connected(path: str) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=1.0, check_same_thread=False)
-    if database.execute("pragma user_version").fetchone()[0] not in (0, _VERSION):
+    database = sqlite3.connect(path, timeout=10.0, check_same_thread=False)
+    try:
+        _prepare(database)
+    except sqlite3.DatabaseError:
         database.close()
+        raise
+    return database
+
+
+def _prepare(database: sqlite3.Connection) -> None:
+    if database.execute("pragma user_version").fetchone()[0] not in (0, _VERSION):
         raise sqlite3.DatabaseError("an index of another version")
     if not database.execute("select 1 from sqlite_master where name = 'changes'").fetchone():
-        database.execute("pragma journal_mode = wal")
         database.executescript(_SCHEMA)
         database.execute(f"pragma user_version = {_VERSION}")
     database.execute("pragma synchronous = off")
-    return database

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from dovetail.client.deployments import Deployments
-from dovetail.components.model_deployer import ModelDeployer
 from dovetail.execution.scope import current
 from dovetail.planning.readings import component_reading
 from dovetail.planning.workspace import Workspace
@@ -41,7 +39,9 @@ class StackView:
         scope = current()
         if scope is not None:
             scope.note(component_reading(self._workspace, component_type))
-        component = self._workspace.stack.build(component_type)
-        if isinstance(component, ModelDeployer):
+        component: Any = self._workspace.stack.build(component_type)
+        if component is not None and component_type == "model_deployer":
+            from dovetail.client.deployments import Deployments
+
             return Deployments(self._workspace, component)
         return component

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import field
@@ -92,7 +91,7 @@ class ArtifactStore(Component):
 
     def now(self) -> float:
         """The store's own clock, in seconds since 1970, to compare with `Entry.modified`."""
-        path = f"clock/{uuid.uuid4().hex}"
+        path = f"clock/{os.urandom(16).hex()}"
         self.overwrite(path, b"")
         entry = self.stat(path)
         self.delete(path)
@@ -100,7 +99,7 @@ class ArtifactStore(Component):
 
     def check(self) -> list[str]:
         """Really create, read, refuse to create again, and delete a canary."""
-        canary, content = f"canary/{uuid.uuid4().hex}", os.urandom(16)
+        canary, content = f"canary/{os.urandom(16).hex()}", os.urandom(16)
         if not self.atomic_create:
             return [f"Artifact store '{self.name}' names no atomic create, so it cannot hold a ledger. Use another flavor."]
         try:

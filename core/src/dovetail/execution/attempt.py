@@ -149,12 +149,15 @@ def _execute(attempt: Attempt, scope: StepScope) -> dict[str, Any]:
     scope.readings += watching.parameter_readings(scope, dict(attempt.inputs))
     if attempt.step.options.get("experiment_tracker"):
         scope.mirror(lambda tracker: None)
+    process = os.getpid()
     with entered(scope):
         call_hook(options.on_start)
         try:
             value = definition.function(**arguments)
+            _end_of_a_fork(process, None)
             del arguments
         except BaseException as error:
+            _end_of_a_fork(process, error)
             _failed(attempt, error)
             raise
     try:
@@ -168,6 +171,14 @@ def _execute(attempt: Attempt, scope: StepScope) -> dict[str, Any]:
             call_hook(options.on_success)
             call_hook(options.on_end)
     return outputs
+
+
+def _end_of_a_fork(process: int, error: BaseException | None) -> None:
+    """A child that a step forked ends where the step's function does: what counts is what the parent returns."""
+    if os.getpid() != process:
+        if error is not None and not isinstance(error, SystemExit):
+            traceback.print_exception(error)
+        os._exit(error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else int(error is not None))
 
 
 def load_inputs(attempt: Attempt) -> dict[str, Any]:

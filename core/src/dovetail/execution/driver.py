@@ -14,6 +14,7 @@ from typing import Any
 from dovetail.components.orchestrator import Task
 from dovetail.execution.attempt import artifact_name, commit, content_of, make_tracker, named_output
 from dovetail.execution.pool import WorkerPool
+from dovetail.execution.resuming import committed_before
 from dovetail.execution.surroundings import to_itself
 from dovetail.execution.tasks import StepTask
 from dovetail.execution.work import RunInfo
@@ -25,7 +26,7 @@ from dovetail.planning.planner import look_up
 from dovetail.planning.workspace import Workspace
 from dovetail.values.context import StepRun
 from dovetail.values.encoding import decode
-from dovetail.values.graph import OutputSpec
+from dovetail.values.graph import Node, OutputSpec
 from dovetail.values.plan import Decision, Plan, PlanStep, Status
 from dovetail.values.settings import Resources
 
@@ -310,11 +311,20 @@ class Driver:
         self._waiting[step.invocation] = len(names)
         for name, item in zip(names, items, strict=True):
             child = replace(node, invocation=name, mapped=None, when=(), after=(), inputs={**node.inputs, node.mapped: item})
-            self._steps[name] = replace(step, node=child, decision=Decision.LATER)
+            self._steps[name] = self._child(step, child)
             self._downstream[name] = [step.invocation]
             self._ready.append(name)
         if not names:
             self._gather(step)
+
+    def _child(self, step: PlanStep, node: Node) -> PlanStep:
+        """A child's part of the plan; what the run that is resumed committed for the same inputs is taken over."""
+        taken = committed_before(self.workspace.ledger, self.plan.resumes, node.invocation)
+        if taken is not None:
+            inputs = {name: resolve(given, self._output) or {} for name, given in node.inputs.items()}
+            if key_of("", inputs) == key_of("", taken["inputs"]):
+                return replace(step, node=node, decision=Decision.TAKEN, entry=taken)
+        return replace(step, node=node, decision=Decision.LATER)
 
     def _items(self, given: Mapping[str, Any]) -> list[dict[str, Any]]:
         resolved = resolve(given, self._output)

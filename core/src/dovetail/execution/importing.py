@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import importlib.abc
 import importlib.machinery
 import importlib.util
 import linecache
@@ -38,7 +37,7 @@ def inert() -> Iterator[list[Any]]:
         importing.reset(token)
 
 
-class PackageFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+class PackageFinder:
     """Imports from a package's files. A module's `__file__` is where its file stood, so that data beside it is found there."""
 
     def __init__(self, files: Mapping[str, bytes], origins: Mapping[str, str], root: Path) -> None:
@@ -48,10 +47,11 @@ class PackageFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
         base = fullname.replace(".", "/")
+        loader: Any = self  # not by inheritance, as the base class brings half the standard library along
         for name, is_package in ((f"{base}/__init__.py", True), (f"{base}.py", False)):
             if name in self._files:
                 place = self._places[name]
-                spec = importlib.machinery.ModuleSpec(fullname, self, origin=place, is_package=is_package)
+                spec = importlib.machinery.ModuleSpec(fullname, loader, origin=place, is_package=is_package)
                 spec.has_location = True
                 if is_package:
                     spec.submodule_search_locations = [os.path.dirname(place)]
@@ -62,6 +62,9 @@ class PackageFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             spec.submodule_search_locations = [os.path.join(entry, base) for entry in sys.path if os.path.isdir(os.path.join(entry, base))]
             return spec
         return None
+
+    def create_module(self, spec: Any) -> None:
+        """None: Python makes the module."""
 
     def exec_module(self, module: ModuleType) -> None:
         spec: Any = module.__spec__

@@ -2,88 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import select
-import signal
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dovetail.errors import StepFailed, StepTimeout
-
-_GRACE = 3.0  # seconds between asking a worker to end and ending it
-
-
-class WorkerProcess:
-    """One spawned process that runs steps it is told of, one at a time, and answers with one line of JSON each."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        answers, theirs = os.pipe()
-        command = [sys.executable, "-m", "dovetail.execution", "--serve", str(theirs)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(theirs,), env=dict(environ))
-        os.close(theirs)
-        self._answers = answers
-        self._buffer = b""
-
-    def run(self, task: Mapping[str, Any], timeout: float | None, stop: Callable[[], bool]) -> dict[str, Any]:
-        """Send a task and wait for its answer. Raises StepTimeout or StepFailed when the process had to be, or was, ended."""
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps(task).encode() + b"\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            raise StepFailed(self._death(task)) from None
-        deadline = time.monotonic() + timeout if timeout is not None else None
-        while b"\n" not in self._buffer:
-            self._await(task, deadline, timeout, stop)
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def _await(self, task: Mapping[str, Any], deadline: float | None, timeout: float | None, stop: Callable[[], bool]) -> None:
-        readable, _, _ = select.select([self._answers], [], [], 0.1 if deadline is None else max(0.0, min(0.1, deadline - time.monotonic())))
-        if readable:
-            data = os.read(self._answers, 65536)
-            if not data:
-                raise StepFailed(self._death(task))
-            self._buffer += data
-        elif stop():
-            self.end()
-        elif deadline is not None and time.monotonic() >= deadline:
-            self.end()
-            raise StepTimeout(f"Step '{task['invocation']}' ran longer than its timeout of {timeout:g} s and was ended. Give it more, or make it faster.")
-
-    def _death(self, task: Mapping[str, Any]) -> str:
-        code = self._process.wait()
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        cure = " It may have run out of memory." if code == -signal.SIGKILL else ""
-        return f"The worker process of step '{task['invocation']}' ended with {how} before the step did.{cure}"
-
-    @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    def end(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
-            try:
-                self._process.wait(_GRACE)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-
-    def close(self) -> None:
-        """Let an idle worker go."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
-        self.end()
-        os.close(self._answers)
+if TYPE_CHECKING:
+    from dovetail.execution.worker_process import WorkerProcess
 
 
 class WorkerPool:
@@ -111,6 +36,8 @@ class WorkerPool:
                 if environment == variables and worker.alive:
                     del self._idle[position]
                     return worker
+        from dovetail.execution.worker_process import WorkerProcess
+
         return WorkerProcess({**os.environ, **variables})
 
     def close(self) -> None:

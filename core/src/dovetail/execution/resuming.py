@@ -10,11 +10,11 @@ from dovetail.errors import ConfigurationError, NotFound
 from dovetail.execution.importing import definition_of, use_package
 from dovetail.graph.tracing import Live, Traced
 from dovetail.ledger.ledger import Ledger
-from dovetail.planning.planner import Planner, Request, taken_outcomes
+from dovetail.planning.planner import Planner, Request
 from dovetail.planning.workspace import Workspace
 from dovetail.values.graph import Graph
 from dovetail.values.imports import load_object
-from dovetail.values.plan import Plan
+from dovetail.values.plan import Plan, Status
 
 
 def recorded_plan(ledger: Ledger, run_id: str) -> Plan:
@@ -38,7 +38,8 @@ def plan_to_resume(run_id: str, workspace: Workspace) -> Plan:
     if finished["status"] in ("completed", "cached"):
         raise ConfigurationError(f"Run {old.run_name} ({run_id}) has completed, so there is nothing to resume.")
     use_package(workspace.ledger.records, old.package, old.root)
-    outcomes = {name: outcome for name in finished["steps"] if (outcome := _usable(workspace.ledger, records.outcome(name))) is not None}
+    named = [step.invocation for step in old.steps]
+    taken = {name: outcome for name in named if (outcome := committed_before(workspace.ledger, run_id, name)) is not None}
     live = Live()
     for step in old.steps:
         definition = definition_of(step)
@@ -46,14 +47,23 @@ def plan_to_resume(run_id: str, workspace: Workspace) -> Plan:
         live.materializers.update({spec.materializer: load_object(spec.materializer) for spec in step.node.outputs if spec.materializer})
     nodes = tuple(step.node for step in old.steps)
     graph = Graph(old.pipeline, nodes, old.source, old.parameters, {**old.options, "model": None} if not old.options.get("model") else old.options)
-    request = Request(tags=(), resumes=run_id, taken=taken_outcomes(outcomes))
+    request = Request(tags=(), resumes=run_id, taken=taken)
     return Planner(workspace, Traced(graph, live), request).plan()
 
 
-def _usable(ledger: Ledger, outcome: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """An outcome whose artifacts are there, and from now on noted as used."""
-    outputs = (outcome or {}).get("outputs", {}).values()
-    return outcome if all(ledger.artifacts.present(output["digest"]) for output in outputs) else None
+def committed_before(ledger: Ledger, run_id: str | None, invocation: str) -> Mapping[str, Any] | None:
+    """What an ended run, or one that it had resumed, completed of a step, if its artifacts are there; they are noted as used from now on."""
+    while run_id is not None:
+        records = ledger.run(run_id)
+        outcome = records.outcome(invocation)
+        if outcome is not None and Status(outcome["status"]).is_success and _is_present(ledger, outcome):
+            return outcome
+        run_id = (records.header() or {}).get("resumes")
+    return None
+
+
+def _is_present(ledger: Ledger, outcome: Mapping[str, Any]) -> bool:
+    return all(ledger.artifacts.present(output["digest"]) for output in outcome.get("outputs", {}).values())
 
 
 def _key_options(options: Mapping[str, Any]) -> dict[str, Any]:

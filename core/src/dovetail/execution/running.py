@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import getpass
-import platform
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -48,7 +47,7 @@ def header_of(plan: Plan) -> dict[str, Any]:
         "owner": process_identity(),
         "lease": layout.LEASE,
         "user": _user(),
-        "python": platform.python_version(),
+        "python": ".".join(map(str, sys.version_info[:3])),
         "waived": list(plan.stack.get("waive", ())),
     }
 
@@ -144,6 +143,8 @@ def _stop(driver: Driver) -> None:
 
 
 def _stop_others(driver: Driver, spare: int) -> None:
+    import ctypes
+
     for scope in running(driver.plan.run_id):
         if scope.thread != spare:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(scope.thread), ctypes.py_object(RunCancelled))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +54,14 @@ def _opened(scope: StepScope, path: Any, mode: Any, flags: Any) -> None:
 def _listed(scope: StepScope, path: Any) -> None:
     if isinstance(path, (str, bytes)):
         place = os.path.abspath(os.fsdecode(path))
-        if not _foreign(place + os.sep, scope) and place != tempfile.gettempdir():
+        if not _foreign(place + os.sep, scope) and place != _temporary_folder():
             scope.opened.setdefault(place + os.sep, None)
+
+
+def _temporary_folder() -> str:
+    import tempfile
+
+    return tempfile.gettempdir()
 
 
 def _importing() -> bool:

@@ -55,6 +55,8 @@ def read_signature(function: Callable[..., Any], name: str) -> Signature:
     hints = _hints(function)
     parameters = {}
     for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+            raise DefinitionError(f"Step '{name}' takes '{parameter.name}' by position only; inputs are kept by name, so remove the '/'.")
         default = EMPTY if parameter.default is inspect.Parameter.empty else parameter.default
         annotation = hints.get(parameter.name, Any if parameter.annotation is inspect.Parameter.empty else parameter.annotation)
         parameters[parameter.name] = Parameter(parameter.name, annotation, default, kinds[parameter.kind])

@@ -42,6 +42,8 @@ class Options:
     isolated: bool | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.tags, str):
+            raise DefinitionError(f"tags={self.tags!r} is one text; give a list: tags=[{self.tags!r}].")
         if self.tags is not None:
             object.__setattr__(self, "tags", tuple(self.tags))
         if isinstance(self.retry, int):

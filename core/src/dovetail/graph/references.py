@@ -53,6 +53,9 @@ class Reference:
     def _refuse(self, what: str) -> NoReturn:
         raise DefinitionError(f"The output '{self._output}' of step '{self._invocation}' {what} while the pipeline is traced: {_CURE}.")
 
+    def _reckoned(self, *_: object) -> NoReturn:
+        self._refuse("cannot be reckoned with")
+
     def __bool__(self) -> NoReturn:  # noqa: PLE0304  # it always raises
         self._refuse("has no truth value")
 
@@ -74,6 +77,17 @@ class Reference:
         self._refuse("is no number")
 
     __int__ = __index__ = __float__
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = _reckoned
+    __mod__ = __rmod__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _reckoned
+
+    def __str__(self) -> NoReturn:  # noqa: PLE0307  # it always raises
+        self._refuse("has no text")
+
+    def __format__(self, spec: str) -> NoReturn:
+        self._refuse("has no text")
+
+    def __contains__(self, item: object) -> NoReturn:
+        self._refuse("has no members")
 
     def _compare(self, op: str, other: object) -> Condition:
         return Condition({"op": op, "of": [reference_input(self), operand(other)]})

@@ -19,7 +19,7 @@ from dovetail.materializers.interface import BaseMaterializer
 from dovetail.values.artifacts import ExternalArtifact
 from dovetail.values.encoding import encode, type_name
 from dovetail.values.graph import Graph, Node, OutputSpec
-from dovetail.values.names import check_name
+from dovetail.values.names import check_name, folded
 
 current: contextvars.ContextVar[Tracer | None] = contextvars.ContextVar("dovetail_tracer", default=None)
 
@@ -117,15 +117,17 @@ class Tracer:
                 id = check_name("step id", id)
             except DovetailError as error:
                 self.problems.append(str(error))
-            if id in self._names:
-                self.problems.append(f"two steps have the id '{id}'; give each its own")
-            self._names.add(id)
+            if id.rpartition(".")[2].isdecimal() and "." in id:
+                self.problems.append(f"the id '{id}' ends like a child of a mapped step; choose one without a dot and a number")
+            if folded(id) in self._names:
+                self.problems.append(f"two steps have the id '{id}', or ids that differ only in case; give each its own")
+            self._names.add(folded(id))
             return id
         while True:
             count = self._uses[name] = self._uses.get(name, 0) + 1
             invocation = name if count == 1 else f"{name}_{count}"
-            if invocation not in self._names:
-                self._names.add(invocation)
+            if folded(invocation) not in self._names:
+                self._names.add(folded(invocation))
                 return invocation
 
     def _inputs(

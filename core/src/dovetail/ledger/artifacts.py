@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
-import tempfile
-import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,7 +51,7 @@ class Artifacts:
             return self._keep(staging, manifest), manifest
         finally:
             if os.path.isdir(staging):
-                shutil.rmtree(staging, ignore_errors=True)
+                _discard(staging)
 
     def save_items(self, digests: Sequence[str], artifact_type: str = "data") -> tuple[str, Manifest]:
         """Store a list whose items are artifacts of their own."""
@@ -63,7 +60,7 @@ class Artifacts:
         try:
             return self._keep(staging, manifest), manifest
         finally:
-            shutil.rmtree(staging, ignore_errors=True)
+            _discard(staging)
 
     def find(self, digest_: str) -> Manifest | None:
         """The manifest of an artifact that is wholly there, else None."""
@@ -74,7 +71,7 @@ class Artifacts:
                 return None
             try:
                 manifest = Manifest.from_json(record)
-            except (KeyError, TypeError, ValueError) as error:
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise Corrupt(f"The manifest of artifact {digest_} is damaged: {error!r}. {_CURE}") from error
             if digest.of_json(manifest.covered()) != digest_:
                 raise Corrupt(f"The manifest of artifact {digest_} is not the one that was written. {_CURE}")
@@ -142,6 +139,8 @@ class Artifacts:
         local = self._store.local_folder(path)
         if local is not None:
             return local.stat().st_size, digest.of_file(local)
+        import tempfile
+
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / "payload"
             self._store.fetch(path, copy)
@@ -166,7 +165,7 @@ class Artifacts:
     def _staging(self) -> str:
         """A new folder, from which the store may adopt."""
         if self._aside is None or not os.path.isdir(self._aside):
-            self._aside = str(self._store.staging_folder() or tempfile.gettempdir())
+            self._aside = str(self._store.staging_folder() or _temporary_folder())
         staging = f"{self._aside}/{os.getpid()}-{os.urandom(16).hex()}"
         os.mkdir(staging)
         return staging
@@ -214,7 +213,7 @@ class Artifacts:
         target = cache_folder() / "payload" / digest_
         if target.is_dir():
             return target
-        staging = target.with_name(f"{digest_}.{uuid.uuid4().hex}")
+        staging = target.with_name(f"{digest_}.{os.urandom(16).hex()}")
         staging.mkdir(parents=True)
         for path in manifest.files:
             file = staging / path
@@ -226,7 +225,7 @@ class Artifacts:
         try:
             staging.rename(target)
         except OSError:
-            shutil.rmtree(staging, ignore_errors=True)  # another process was first
+            _discard(staging)  # another process was first
         return target
 
     def _verify(self, digest_: str, folder: Path, manifest: Manifest) -> None:
@@ -241,6 +240,18 @@ class Artifacts:
             if os.path.getsize(file) != size or digest.of_file(file) != hashed:
                 raise Corrupt(f"Artifact {digest_}: the file '{path}' is not what was written. {_CURE}")
         self._verified[digest_] = stamp
+
+
+def _temporary_folder() -> str:
+    import tempfile
+
+    return tempfile.gettempdir()
+
+
+def _discard(folder: str | Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def seal(folder: str) -> dict[str, tuple[int, str]]:

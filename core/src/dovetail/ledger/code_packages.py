@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 
 from dovetail import digest
@@ -35,6 +34,8 @@ def read_code(records: Records, package: str) -> tuple[dict[str, bytes], dict[st
 
 
 def unpacked(path: str, data: bytes) -> tuple[dict[str, bytes], dict[str, str]]:
+    import zipfile
+
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             files = {name: archive.read(name) for name in archive.namelist()}
@@ -51,6 +52,8 @@ def digest_of(files: Mapping[str, bytes]) -> str:
 
 
 def _packed(files: Mapping[str, bytes], origins: Mapping[str, str]) -> bytes:
+    import zipfile
+
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in {_CONTENTS: json.dumps(dict(origins), sort_keys=True).encode(), **files}.items():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -41,7 +41,7 @@ class Ledger:
 
     def change(self, record: Mapping[str, Any]) -> None:
         """Record something said later of an object that is there: a tag, metadata, a deletion."""
-        path = f"changes/{layout.today()}/{time.time_ns():020}-{uuid.uuid4().hex[:8]}.json"
+        path = f"changes/{layout.today()}/{time.time_ns():020}-{os.urandom(4).hex()}.json"
         self.records.format(create=True)
         self.records.create(path, {**record, "at": time.time()})
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -57,6 +56,8 @@ class LocalArtifactStore(ArtifactStore):
 
     def _write(self, target: str, data: bytes | Path) -> None:
         if isinstance(data, Path):
+            import shutil
+
             try:
                 shutil.copyfile(data, target)
             except FileNotFoundError:
@@ -131,6 +132,8 @@ class LocalArtifactStore(ArtifactStore):
                 raise
 
     def delete_folder(self, folder: str) -> None:
+        import shutil
+
         target = self._within(folder)
         while True:
             try:
@@ -144,6 +147,8 @@ class LocalArtifactStore(ArtifactStore):
                 return
 
     def fetch(self, path: str, target: Path) -> None:
+        import shutil
+
         try:
             shutil.copyfile(self._within(path), target)
         except _NO_OBJECT as error:

@@ -31,8 +31,6 @@ _EXACTLY_STRUCTURE = (
     *(f"datetime.{name}" for name in ("date", "datetime", "time", "timedelta", "timezone")),
     *(f"pathlib.Pure{kind}Path" for kind in ("Posix", "Windows")),
     *(f"pathlib._local.Pure{kind}Path" for kind in ("Posix", "Windows")),  # their module in Python 3.13
-    "decimal.Decimal",
-    "uuid.UUID",
 )
 
 SPECS: tuple[MaterializerSpec, ...] = (

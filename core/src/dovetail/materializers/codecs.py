@@ -15,6 +15,8 @@ MODULES = MappingProxyType(
         "pandas": "dovetail.materializers.pandas_scalars",
         "zone": "dovetail.materializers.time_zones",
         "fraction": "dovetail.materializers.fractions",
+        "decimal": "dovetail.materializers.decimals",
+        "uuid": "dovetail.materializers.uuids",
     }
 )
 
@@ -40,6 +42,8 @@ TYPES = MappingProxyType(
         "pytz.tzinfo.BaseTzInfo": "zone",
         "pytz.UTC": "zone",
         "fractions.Fraction": "fraction",
+        "decimal.Decimal": "decimal",
+        "uuid.UUID": "uuid",
     }
 )
 

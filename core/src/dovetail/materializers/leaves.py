@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import decimal
 import pathlib
-import uuid
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -52,8 +50,6 @@ WRITERS: dict[type, tuple[str, Callable[[Any, Convert], Any]]] = {
     range: ("range", lambda v, encode: [encode(v.start), encode(v.stop), encode(v.step)]),
     slice: ("slice", lambda v, encode: [encode(v.start), encode(v.stop), encode(v.step)]),
     type(...): ("ellipsis", lambda v, encode: None),
-    decimal.Decimal: ("decimal", lambda v, encode: str(v)),
-    uuid.UUID: ("uuid", lambda v, encode: str(v)),
     dt.date: ("date", lambda v, encode: v.isoformat()),
     dt.datetime: ("datetime", _write_time),
     dt.time: ("time", _write_time),
@@ -72,8 +68,6 @@ READERS: dict[str, Callable[[Any, Convert], Any]] = {
     "range": lambda node, decode: range(*(decode(part) for part in node)),
     "slice": lambda node, decode: slice(*(decode(part) for part in node)),
     "ellipsis": lambda node, decode: ...,
-    "decimal": lambda node, decode: decimal.Decimal(node),
-    "uuid": lambda node, decode: uuid.UUID(node),
     "date": lambda node, decode: dt.date.fromisoformat(node),
     "datetime": _read_time(dt.datetime),
     "time": _read_time(dt.time),

@@ -21,7 +21,7 @@ from dovetail.planning.workspace import Workspace, addressed
 from dovetail.values.encoding import encode
 from dovetail.values.graph import Graph, Node
 from dovetail.values.names import fill
-from dovetail.values.plan import Code, Decision, Plan, PlanStep, Status
+from dovetail.values.plan import Code, Decision, Plan, PlanStep
 
 _FROM_PIPELINE = ("enable_cache", "retry", "resources", "environment", "timeout", "settings", "model", "experiment_tracker", "substitutions")
 
@@ -251,11 +251,6 @@ def environment_note(plan: Plan) -> str | None:
     if not local:
         return None
     return f"{_listed(local)} {_have(local)} been defined inside a function, so {'it' if len(local) == 1 else 'they'} cannot be replayed or resumed"
-
-
-def taken_outcomes(outcomes: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Those outcomes of an ended run that a resuming run keeps: what completed."""
-    return {name: outcome for name, outcome in outcomes.items() if Status(outcome["status"]).is_success}
 
 
 def _later_why(node: Node) -> str:

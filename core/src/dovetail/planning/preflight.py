@@ -31,7 +31,7 @@ def find_problems(plan: Plan, workspace: Workspace) -> Iterator[str]:
         return
     seen: set[int] = set()
     for step in plan.steps:
-        if step.decision in (Decision.CACHED, Decision.TAKEN):
+        if step.decision is Decision.TAKEN:
             continue
         if step.node.when and Capability.CONDITIONS not in orchestrator.capabilities:
             yield _refusal(step, "conditions", orchestrator)

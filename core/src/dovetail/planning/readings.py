@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from dovetail import digest
-from dovetail.components.model_deployer import DeploymentStatus
 from dovetail.errors import DovetailError, NotFound
 from dovetail.ledger import layout
 from dovetail.planning.workspace import Workspace
@@ -146,6 +145,8 @@ def _artifact(reading: Mapping[str, Any], workspace: Workspace) -> str | None:
 def _deployment(reading: Mapping[str, Any], workspace: Workspace) -> bool:
     record = workspace.ledger.records.get(f"{layout.deployments(reading['name'])}/{reading['number']}.json")
     deployer: Any = workspace.stack.build("model_deployer")
+    from dovetail.components.model_deployer import DeploymentStatus
+
     return deployer is not None and deployer.status(record["handle"]) is DeploymentStatus.RUNNING
 
 

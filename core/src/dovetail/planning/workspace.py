@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dovetail.errors import ConfigurationError
 from dovetail.ledger import layout
 from dovetail.ledger.ledger import Ledger
 from dovetail.materializers.finder import Materializers
@@ -70,6 +71,8 @@ def _registry_for(_path: tuple[str, ...], plugins: str | None) -> Registry:
 
 def assemble(project: Project, registry: Registry, stack: Stack) -> Workspace:
     store: Any = stack.build("artifact_store")
+    if store is None:
+        raise ConfigurationError(f"Stack '{stack.name}' has no artifact store. Add one to it: dovetail stack update {stack.name} -a NAME.")
     materializers = Materializers(registry.materializer_specs(), RecordedTypes(project, registry.plugin_modules()))
     return Workspace(project, registry, stack, Ledger(store, materializers))
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 import base64
 import dataclasses
 import datetime as dt
-import decimal
 import enum
+import importlib
 import math
 import pathlib
 import sys
-import uuid
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -72,18 +71,44 @@ def _encode_dict(value: dict[Any, Any]) -> Any:
 
 
 def _encode_object(value: Any, cls: type) -> Any:
+    textual = _TEXTUAL.get((cls.__module__, cls.__qualname__))
+    if textual is not None:
+        return {"$": textual, "v": str(value)}
     if isinstance(value, enum.Enum):
         return {"$": "enum", "t": type_name(cls), "v": value.name if value._name_ else encode(value.value)}
     if isinstance(value, pathlib.PurePath):
         return {"$": "path", "v": value.as_posix()}
     if hasattr(cls, "__pydantic_fields__"):
-        return {"$": "model", "t": type_name(cls), "v": value.model_dump(mode="json", round_trip=True)}
+        return {"$": "model", "t": type_name(cls), "v": encode(_model_state(value))}
     if dataclasses.is_dataclass(cls):
-        fields = [f.name for f in dataclasses.fields(cls) if f.init]
+        fields = [f.name for f in dataclasses.fields(cls) if hasattr(value, f.name)]
         return {"$": "dataclass", "t": type_name(cls), "v": {name: encode(getattr(value, name)) for name in fields}}
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
         return {"$": "namedtuple", "t": type_name(cls), "v": [encode(item) for item in value]}
     raise NotEncodable(f"A value of type {type_name(cls)} is not a JSON value, date, path, enum, dataclass or pydantic model.")
+
+
+def _model_state(value: Any) -> dict[str, Any]:
+    """What a pydantic model holds, field by field: dumping and validating again could change it, or leave parts out."""
+    fields = {name: value.__dict__[name] for name in type(value).__pydantic_fields__ if name in value.__dict__}
+    return {"fields": fields, "set": sorted(value.__pydantic_fields_set__), "extra": value.__pydantic_extra__}
+
+
+def _model_from(cls: Any, state: dict[str, Any]) -> Any:
+    made = cls.__new__(cls)
+    object.__setattr__(made, "__dict__", dict(state["fields"]))
+    object.__setattr__(made, "__pydantic_fields_set__", set(state["set"]))
+    object.__setattr__(made, "__pydantic_extra__", state["extra"])
+    private = {name: attribute.get_default() for name, attribute in cls.__private_attributes__.items()}
+    object.__setattr__(made, "__pydantic_private__", private or None)
+    return made
+
+
+def _dataclass_from(cls: Any, state: dict[str, Any]) -> Any:
+    made = cls.__new__(cls)
+    for name, value in state.items():
+        object.__setattr__(made, name, value)
+    return made
 
 
 def _encode_set(value: Any) -> list[Any]:
@@ -99,10 +124,11 @@ _ENCODERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
     dt.date: ("date", lambda v: v.isoformat()),
     dt.time: ("time", lambda v: v.isoformat()),
     dt.timedelta: ("timedelta", lambda v: [v.days, v.seconds, v.microseconds]),
-    decimal.Decimal: ("decimal", str),
-    uuid.UUID: ("uuid", str),
     complex: ("complex", lambda v: [encode(v.real), encode(v.imag)]),
 }
+
+# By name: the modules of these need not be loaded before there is such a value.
+_TEXTUAL = {("decimal", "Decimal"): "decimal", ("uuid", "UUID"): "uuid"}
 
 _DECODERS: dict[str, Callable[[Any], Any]] = {
     "float": float,
@@ -114,8 +140,8 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "date": dt.date.fromisoformat,
     "time": dt.time.fromisoformat,
     "timedelta": lambda v: dt.timedelta(*v),
-    "decimal": decimal.Decimal,
-    "uuid": uuid.UUID,
+    "decimal": lambda v: importlib.import_module("decimal").Decimal(v),
+    "uuid": lambda v: importlib.import_module("uuid").UUID(v),
     "complex": lambda v: complex(*decode(v)),
     "path": pathlib.Path,
     "dict": lambda v: {decode(key): decode(item) for key, item in v},
@@ -157,5 +183,5 @@ def _decode_typed(tag: str, value: dict[str, Any], resolve: Callable[[str], Any]
     if tag == "enum":
         return cls[inner] if isinstance(value["v"], str) and inner in cls.__members__ else cls(inner)
     if tag == "model":
-        return cls.model_validate(value["v"])
-    return cls(**inner) if tag == "dataclass" else cls(*inner)
+        return _model_from(cls, inner)
+    return _dataclass_from(cls, inner) if tag == "dataclass" else cls(*inner)
