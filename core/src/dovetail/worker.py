@@ -16,6 +16,8 @@ from typing import Any
 
 from dovetail.errors import ConfigurationError
 
+ARGUMENTS = "DOVETAIL_ARGV"  # a variable: the command line of the program that a local worker works for, as JSON
+
 
 class ExitCode(enum.IntEnum):
     """What a worker's exit says to the engine."""
@@ -47,6 +49,11 @@ def read_address(address: str) -> tuple[str, dict[str, Any], str]:
     except ValueError as error:
         raise ConfigurationError(f"The query of the run's address is damaged: {error}.") from error
     return parts.scheme, configuration, run_id
+
+
+def for_children(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that imports the program's modules here: they find its command line in `sys.argv`."""
+    return {**environ, ARGUMENTS: json.dumps(sys.argv)}
 
 
 def worker_command(address: str, invocation: str, attempt: int = 1) -> list[str]:

@@ -134,3 +134,60 @@ def test_a_step_or_run_that_is_not_there_is_answered_with_near_names(cli: Cli, d
     does("run", "flow.py")
     assert "There is no step 'totl'. Did you mean 'total'?" in cli("cache", "explain", "latest", "totl").err
     assert cli("cache", "explain", "nope", "total").code == 2
+
+
+def test_a_step_that_was_taken_over_by_a_resuming_run_says_so(cli: Cli, does: Cli, project: Path) -> None:
+    edit(project / "failing.py", "    after(divide(number))", "    after(divide(one()))")
+    edit(project / "failing.py", "@pipeline", "@step\ndef one() -> int:\n    return 0\n\n\n@pipeline")
+    cli("run", "failing.py", "--name", "broken")
+    cli("runs", "resume", "broken")
+    assert "Its result was taken over from run broken, which this run resumes." in does("cache", "explain", "latest", "one").out
+    does("runs", "delete", "broken", "--yes")
+    assert "which this run resumes." in does("cache", "explain", "latest", "one").out
+
+
+def test_a_step_that_ran_uncached_before_left_nothing_to_take(does: Cli) -> None:
+    does("run", "flow.py", "--no-cache", "--name", "uncached")
+    does("run", "flow.py")
+    assert "Caching was off in run uncached, so it left no result to take." in does("cache", "explain", "latest", "total").out
+
+
+def test_other_outputs_are_told(does: Cli, project: Path) -> None:
+    does("run", "flow.py")
+    edit(project / "flow.py", 'Annotated[list[int], "scaled"]', 'Annotated[list[int], "sized"]')
+    does("run", "flow.py")
+    assert "its outputs' names changed" in differences(does("cache", "explain", "latest", "scaled"))
+
+
+def test_another_cache_key_is_told(does: Cli, project: Path) -> None:
+    edit(project / "flow.py", "@step\ndef total", "@step(cache_key=1)\ndef total")
+    does("run", "flow.py")
+    edit(project / "flow.py", "cache_key=1", "cache_key=22")
+    does("run", "flow.py")
+    assert differences(does("cache", "explain", "latest", "total")) == ["cache_key= changed"]
+
+
+def test_what_a_cache_key_function_gave_is_what_is_left(does: Cli, project: Path) -> None:
+    edit(project / "flow.py", "@step\ndef numbers", "def key(count):\n    return open_key()\n\n\n@step(cache_key=key)\ndef numbers")
+    edit(project / "flow.py", "FACTOR = 2", "FACTOR = 2\n\n\ndef open_key():\n    import pathlib\n    return pathlib.Path('key').read_text()\n")
+    (project / "key").write_text("a")
+    does("run", "flow.py")
+    (project / "key").write_text("b")
+    does("run", "flow.py")
+    assert "what cache_key= gave" in does("cache", "explain", "latest", "numbers").out
+
+
+def test_another_python_is_told(does: Cli, project: Path) -> None:
+    does("run", "flow.py")
+    header = next((project / ".dovetail" / "store" / "runs").glob("*/*/run.json"))
+    header.write_text(json.dumps({**json.loads(header.read_text()), "python": "3.9.1"}))
+    does("run", "flow.py", "--param", "count=4")
+    (line,) = [line for line in differences(does("cache", "explain", "latest", "numbers")) if "Python" in line]
+    assert line.startswith("Python changed from 3.9 to 3.")
+
+
+def test_a_run_whose_plan_is_gone_still_explains_by_inputs(does: Cli, project: Path) -> None:
+    does("run", "flow.py")
+    next((project / ".dovetail" / "store" / "runs").glob("*/*/plan.json")).unlink()
+    does("run", "flow.py", "--param", "count=4")
+    assert "parameter count changed from 3 to 4" in differences(does("cache", "explain", "latest", "numbers"))

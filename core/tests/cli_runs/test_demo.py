@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dovetail import Client
 from dovetail.cli.demo import flowers
 
 from .conftest import process
@@ -69,3 +70,12 @@ def test_the_demos_steps_are_plain_functions_that_tell_irises_apart() -> None:
     portraits = {species: flowers.portrait_of([f for f in training if f["species"] == species], 0.1) for species in ("setosa", "versicolor", "virginica")}
     right = sum(flowers.species_of(flower, portraits) == flower["species"] for flower in held_out)
     assert right / len(held_out) > 0.9
+
+
+def test_the_demos_pipeline_promotes_the_better_model_and_keeps_it() -> None:
+    quiet = flowers.flowers.with_options(quiet=True)
+    first, worse = quiet(), quiet(smoothing=5.0)
+    assert "now in production" in first.steps["report"].outputs["report"].load()
+    assert "not in production" in worse.steps["report"].outputs["report"].load()
+    assert Client().get_model_version("iris", "production").version == first.models["iris"]
+    assert worse.steps["evaluate"].metrics["accuracy"] < first.steps["evaluate"].metrics["accuracy"]

@@ -351,3 +351,45 @@ def test_listing_20_of_1000_runs_reads_20(does: Cli, project: Path, monkeypatch:
     said = does("runs", "list")
     assert len(said.lines) == 21
     assert len([path for path in reads if path.startswith("runs/")]) == 20
+
+
+def test_where_the_tracker_shows_a_run_is_told_if_it_says(does: Cli, project: Path) -> None:
+    (project / "tracked.yaml").write_text(
+        "components:\n  orchestrator: {type: local, name: o}\n  artifact_store: {type: local, name: a, configuration: {path: kept}}\n"
+        "  experiment_tracker: {type: local, name: t, configuration: {path: tracked}}\n"
+    )
+    does("stack", "apply", "tracked.yaml", "--set")
+    does("run", "flow.py")
+    assert "  tracked:     file://" in does("runs", "show", "latest").out
+
+
+def test_a_tracker_that_cannot_say_hides_nothing(does: Cli, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dovetail.local.experiment_tracker import LocalTracker
+
+    test_where_the_tracker_shows_a_run_is_told_if_it_says(does, project)
+
+    def broken(self: Any, step_run: Any) -> str:
+        raise ConnectionError("the tracking server is away")
+
+    monkeypatch.setattr(LocalTracker, "url", broken)
+    page = does("runs", "show", "latest", "--stack", "tracked").out
+    assert "total  " in page
+    assert "tracked:     file" not in page
+
+
+def test_a_resumed_run_that_is_interrupted_says_how_to_go_on(project: Path) -> None:
+    import signal
+
+    (project / "ticking.py").write_text(TICKING.replace("range(30)", "range(600)"))
+    run_id = process("run", "ticking.py", "--detach").stdout.strip()
+    Client().cancel(run_id)
+    Client().wait(run_id, timeout=20)
+    with subprocess.Popen(command("runs", "resume", run_id), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "tick 0\n"
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=20)
+    resumed = Client().list_runs()[0]
+    assert child.returncode == 130
+    assert (resumed.status, resumed.resumes) == ("cancelled", run_id)
+    assert f"dovetail runs resume {resumed.id}" in err

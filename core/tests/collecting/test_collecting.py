@@ -358,3 +358,49 @@ def test_a_model_version_counts_as_long_as_its_run_is_kept(store: Path) -> None:
     collect(ledger(), now=IN_SIX_WEEKS)
     assert Client().get_model_version("sums").load_artifact("output") == 3
     assert all(whole(store, digest) for digest in digests(run))
+
+
+def test_a_damaged_change_says_nothing_and_deletes_nothing(store: Path) -> None:
+    run = adding(count=3)
+    Client().ledger.change({"delete": True, "run": run.id})
+    next((store / "changes").rglob("*.json")).write_text("{")
+    assert collect(ledger(), now=IN_SIX_WEEKS) == []
+
+
+def test_a_damaged_manifest_of_a_kept_run_stops_the_collection(store: Path) -> None:
+    run = mapping(count=3)
+    manifest = store / "artifacts" / run.steps["squares"].outputs["output"].digest / "manifest.json"
+    manifest.write_text("{}")
+    with pytest.raises(StoreError, match="Nothing is deleted while"):
+        collect(ledger(), now=IN_SIX_WEEKS)
+
+
+def test_a_damaged_artifact_or_cache_entry_that_nobody_reaches_is_no_hindrance(store: Path) -> None:
+    run = mapping(count=3)
+    of_run = digests(run)
+    Client().delete(run)
+    for digest in sorted(of_run)[:2]:
+        (store / "artifacts" / digest / "manifest.json").write_text("{}")
+    next(store.glob("cache/*/*/*.json")).write_text("{")
+    collect(ledger(), now=IN_SIX_WEEKS)
+    assert not any(whole(store, digest) for digest in of_run)
+
+
+def test_a_run_of_which_only_the_plan_was_written_goes_after_14_days(store: Path) -> None:
+    adding(count=3)
+    folder = store / layout.run(layout.new_run_id())
+    folder.mkdir(parents=True)
+    (folder / "plan.json").write_text('{"steps": []}')
+    assert find_garbage(ledger()) == []
+    assert kinds(collect(ledger(), now=IN_THREE_WEEKS)) == {"run": 1}
+    assert not folder.exists()
+
+
+def test_old_marks_of_use_are_cleared_but_the_newest(store: Path) -> None:
+    run = adding(count=3)
+    used = store / "artifacts" / run.steps["total"].outputs["output"].digest / "used"
+    newest = next(used.iterdir()).name
+    (used / "2001-01-01").write_bytes(b"")
+    (used / "2002-02-02").write_bytes(b"")
+    collect(ledger())
+    assert [mark.name for mark in used.iterdir()] == [newest]

@@ -185,7 +185,7 @@ def _difference_lines(compared: ArtifactComparison) -> list[str]:
     lines = ["the same content"] if compared.same else []
     for pairs in (compared.facts, compared.metadata, compared.value):
         lines += [f"{shown(name)}: {_side(name, one)} → {_side(name, two)}" for name, (one, two) in pairs.items()]
-    return [*lines, *([compared.note] if compared.note else [])]
+    return [*dict.fromkeys(lines), *([compared.note] if compared.note else [])]
 
 
 def _side(name: str, value: Any) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dovetail.client.stack_view import StackView
 from dovetail.client.views import Artifact, ModelVersion, Pipeline, RegisteredModel, Run
-from dovetail.errors import ConfigurationError, Corrupt, NotFound
+from dovetail.errors import ConfigurationError, Corrupt, NotFound, near
 from dovetail.execution.finishing import close_if_over
 from dovetail.execution.scope import current
 from dovetail.ledger import layout
@@ -79,10 +79,18 @@ class Client:
         status: Status | str | None = None,
         stack: str | None = None,
         tag: str | None = None,
-        since: datetime | None = None,
+        since: datetime | str | None = None,
         limit: int | None = 50,
     ) -> list[Run]:
-        """Runs, newest first. A record that cannot be read hides no other; `unreadable` then tells of it, by run."""
+        """Runs, newest first. `since`: a moment, or an ISO date such as `"2026-01-31"`.
+
+        A record that cannot be read hides no other; `unreadable` then tells of it, by run. Raises ConfigurationError for a
+        status that there is not, and for a moment or limit that is none.
+        """
+        since = _moment(since)
+        status = _status(status)
+        if limit is not None and limit < 0:
+            raise ConfigurationError(f"limit={limit} cannot be: give the most runs to list, or None for all.")
         fitting = (run for run in self.each_run(since) if _fits(run, pipeline, status, stack, tag))
         return list(itertools.islice(fitting, limit))
 
@@ -192,6 +200,7 @@ class Client:
 
     def get_artifact(self, name: str, version: int | None = None) -> Artifact:
         """A version of an artifact, by default the newest. Raises NotFound."""
+        version = int(version) if isinstance(version, str) and version.isdecimal() else version
         found = self._artifact(name, version)
         scope = current()
         if scope is not None:
@@ -284,6 +293,22 @@ class Client:
     def _read_run(self, run_id: str) -> Mapping[str, Any] | None:
         orchestrator: Any = self.workspace.stack.build("orchestrator") if "orchestrator" in self.workspace.stack.components else None
         return close_if_over(self.ledger, run_id, orchestrator)
+
+
+def _moment(since: datetime | str | None) -> datetime | None:
+    if not isinstance(since, str):
+        return since
+    try:
+        return datetime.fromisoformat(since)
+    except ValueError:
+        raise ConfigurationError(f"since={since!r} is no moment; give a datetime, or an ISO date such as '2026-01-31'.") from None
+
+
+def _status(status: Status | str | None) -> Status | None:
+    try:
+        return Status(status) if status is not None else None
+    except ValueError:
+        raise ConfigurationError(f"There is no status {status!r}. {near(str(status), [known.value for known in Status])}") from None
 
 
 def _fits(run: Run, pipeline: str | None, status: Status | str | None, stack: str | None, tag: str | None) -> bool:

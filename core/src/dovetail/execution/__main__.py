@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import sys
 
 from dovetail.errors import DovetailError
 from dovetail.execution.driving import drive_recorded, resume_recorded
 from dovetail.execution.worker import run_step, serve
+from dovetail.worker import ARGUMENTS
 
 
 def main() -> int:
@@ -18,6 +21,8 @@ def main() -> int:
     parser.add_argument("--serve", type=int, metavar="DESCRIPTOR", help="run steps named on standard input and answer on this descriptor")
     parser.add_argument("--resume", metavar="STACK", help="resume the ended run on the stack of this JSON")
     chosen = parser.parse_args()
+    if ARGUMENTS in os.environ:
+        sys.argv = json.loads(os.environ.pop(ARGUMENTS))
     if chosen.serve is not None:
         serve(chosen.serve)
         return 0

@@ -22,7 +22,7 @@ from dovetail.planning.workspace import Workspace, open_workspace, run_address
 from dovetail.values.plan import Plan, Status
 from dovetail.values.processes import process_identity
 from dovetail.values.project import Project, cache_folder, find_project
-from dovetail.worker import ExitCode, read_address
+from dovetail.worker import ExitCode, for_children, read_address
 
 _TAKES_OVER_WITHIN = 30.0  # seconds
 
@@ -35,7 +35,9 @@ def detach(plan: Plan, workspace: Workspace) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as said:
         command = [sys.executable, "-m", "dovetail.execution", address]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True, env=for_children(os.environ)
+        )
     _reap(process)
     until = time.monotonic() + _TAKES_OVER_WITHIN
     while workspace.store.stat(f"{records.base}/heartbeat") is None and records.finished() is None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dovetail.execution.worker_process import WorkerProcess
+from dovetail.worker import for_children
 
 
 class WorkerPool:
@@ -38,7 +39,7 @@ class WorkerPool:
                     return worker
         from dovetail.execution.worker_process import WorkerProcess
 
-        return WorkerProcess({**os.environ, **variables})
+        return WorkerProcess(for_children({**os.environ, **variables}))
 
     def close(self) -> None:
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -30,8 +31,9 @@ def base_of(code: str, packages: Mapping[str, str], outputs: tuple[OutputSpec, .
 
 
 def key_of(base: str, inputs: Mapping[str, Any]) -> str:
-    """The key of a step with these inputs, each resolved to parameters' encodings and artifacts' digests."""
-    return digest.of_json({"base": base, "inputs": {name: _counted(given) for name, given in inputs.items()}})
+    """The key of a step with these inputs, each resolved to parameters' encodings and artifacts' digests; the order in dicts counts."""
+    counted = {name: _counted(given) for name, given in inputs.items()}
+    return digest.of_json({"base": base, "inputs": {name: json.dumps(given) for name, given in counted.items()}})
 
 
 def _counted(given: Mapping[str, Any]) -> Any:

@@ -28,6 +28,7 @@ _CHANGEABLE = (list, dict, set, bytearray, deque)
 _BUILTINS = (types.BuiltinFunctionType, types.MethodWrapperType, types.WrapperDescriptorType, types.MethodDescriptorType)
 _SINGLE = (type(Ellipsis), type(NotImplemented))
 
+_NAMESPACES = ("types:SimpleNamespace", "argparse:Namespace")  # what a script keeps its options in
 
 class Reach(Protocol):
     """What a description hands on: project code that the value holds."""
@@ -189,6 +190,8 @@ class Description:
             return {"instance": label, "state": self.of(state) if self._closed else self.changing(state)}
         if function is not None:
             return {"wrapped": self.of(function), "by": type_name(cls)}
+        if type_name(cls) in _NAMESPACES:
+            return {"instance": type_name(cls), "state": self.of(_state(value))}
         return self._foreign(value, cls)
 
     def _foreign(self, value: Any, cls: type) -> Any:
