@@ -399,8 +399,22 @@ def test_a_run_of_which_only_the_plan_was_written_goes_after_14_days(store: Path
 def test_old_marks_of_use_are_cleared_but_the_newest(store: Path) -> None:
     run = adding(count=3)
     used = store / "artifacts" / run.steps["total"].outputs["output"].digest / "used"
-    newest = next(used.iterdir()).name
+    assert adding(count=3).status == "cached"
+    assert [mark.name for mark in used.iterdir()] == [layout.today()]
     (used / "2001-01-01").write_bytes(b"")
     (used / "2002-02-02").write_bytes(b"")
     collect(ledger())
-    assert [mark.name for mark in used.iterdir()] == [newest]
+    assert [mark.name for mark in used.iterdir()] == [layout.today()]
+
+
+def test_a_collection_that_died_after_condemning_postpones_nothing(store: Path) -> None:
+    run = adding.with_options(enable_cache=False)(count=3)
+    Client().delete(run)
+    for path in (store / "artifacts").rglob("*"):
+        os.utime(path, (time.time() - 20 * DAY,) * 2)
+    collection = collecting._Collection(ledger(), None)
+    candidates = collection._candidates()
+    assert len(candidates) == 2
+    for candidate in candidates:
+        collection._store.create(f"{candidate.folder}/condemned/{candidate.newest}", b"")
+    assert kinds(collect(ledger()))["artifact"] == 2

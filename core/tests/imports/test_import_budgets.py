@@ -56,7 +56,7 @@ def test_importing_dovetail_loads_nothing_third_party_and_few_modules(programs) 
 
 def test_decorating_imports_no_plugin_and_reads_no_file(programs, isolated) -> None:
     third_party, modules = imported(programs, _FLOW)
-    assert third_party == set()
+    assert third_party <= {"pluggy"}
     assert not [name for name in modules if name.startswith("dovetail.local")]
     assert not modules & {"sqlite3", "subprocess", "multiprocessing", "asyncio", "http.client", "email"}
     assert not (isolated / "user" / ".dovetail").exists()

@@ -38,7 +38,7 @@ def explain(client: Client, run: Run, invocation: str) -> Explanation:
     status = step_run.status
     if status not in _RAN or "taken_from" in outcome:
         return Explanation(run.name, invocation, status.value, _not_run(client, outcome, step_run), asked=_asked(client, outcome))
-    planned = step_run.planned
+    planned = _planned(step_run)
     if planned is not None and planned.uncached:
         return Explanation(run.name, invocation, status.value, f"It runs every time: {planned.uncached}.")
     earlier = last_run_of(client, run.pipeline, invocation, before=run.id)
@@ -137,7 +137,7 @@ def _differences(client: Client, run: Run, step_run: StepRun, earlier: StepRun) 
     python, before = (_python(client, each) for each in (run, earlier.run))
     if python != before and python and before:
         yield f"Python changed from {before} to {python}"
-    planned, planned_then = step_run.planned, earlier.planned
+    planned, planned_then = _planned(step_run), _planned(earlier)
     if planned is not None and planned_then is not None:
         yield from _declared_otherwise(planned, planned_then)
 
@@ -185,9 +185,13 @@ def _python(client: Client, run: Run) -> str:
     return ".".join(str(header.get("python", "")).split(".")[:2])
 
 
-def _code(step_run: StepRun) -> Code | None:
+def _planned(step_run: StepRun) -> PlanStep | None:
     try:
-        planned = step_run.planned
-        return step_run.run.plan.codes.get(planned.code or "") if planned is not None else None
+        return step_run.planned
     except StoreError:
-        return None
+        return None  # the run's plan was damaged or moved aside
+
+
+def _code(step_run: StepRun) -> Code | None:
+    planned = _planned(step_run)
+    return step_run.run.plan.codes.get(planned.code or "") if planned is not None else None

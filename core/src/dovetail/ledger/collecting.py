@@ -237,9 +237,14 @@ def _generation(inside: str) -> int:
 
 
 def _last_used(folder: str, objects: Iterable[tuple[str, Entry]]) -> float:
-    """By the marks of use, of which a clock that runs slow may have named the day; without any, by the objects themselves."""
-    marks = [max(_day(entry.name), entry.modified) for path, entry in objects if path.startswith(f"{folder}/used/")]
-    return max(marks or [entry.modified for _, entry in objects], default=0.0)
+    """By the marks of use, of which a clock that runs slow may have named the day, and by the content itself."""
+    times = [0.0]
+    for path, entry in objects:
+        if path.startswith(f"{folder}/used/"):
+            times.append(_day(entry.name))
+        if not path.startswith(f"{folder}/condemned/"):
+            times.append(entry.modified)
+    return max(times)
 
 
 def _day(name: str) -> float:
