@@ -69,34 +69,50 @@ class Environment:
 def ready(peer: Peer, root: Path) -> Environment:
     """The peer's environment under `root`, installed anew unless its stamp says that nothing has changed."""
     environment = Environment(peer, root / peer.name)
-    stamp, wanted = environment.folder / "stamp", _fingerprint(peer)
-    if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
+    stamp, wanted = environment.folder / "stamp", [_requirements_mark(peer), _source_mark(peer)]
+    found = stamp.read_text(encoding="utf-8").split() if stamp.is_file() else []
+    if found != wanted:
         print(f"preparing {peer.title} in {environment.folder}", file=sys.stderr)
+        if found[:1] != wanted[:1]:
+            _make(environment)
         _install(environment)
-        stamp.write_text(wanted, encoding="utf-8")
+        stamp.write_text("\n".join(wanted), encoding="utf-8")
     return environment
 
 
-def _fingerprint(peer: Peer) -> str:
-    digest = hashlib.sha256(repr((sys.version, peer.requirements, FRAME)).encode())
+def _requirements_mark(peer: Peer) -> str:
+    return hashlib.sha256(repr((sys.version, peer.requirements, FRAME)).encode()).hexdigest()
+
+
+def _source_mark(peer: Peer) -> str:
+    """What changes with Dovetail's source; for a peer from the registry, nothing."""
+    digest = hashlib.sha256()
     if str(CORE) in peer.requirements:
         for path in sorted([CORE / "pyproject.toml", *(CORE / "src").rglob("*.py")]):
             digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def _install(environment: Environment) -> None:
+def _make(environment: Environment) -> None:
     shutil.rmtree(environment.folder, ignore_errors=True)
-    requirements = [*environment.peer.requirements, *FRAME]
     uv = _uv()
     if uv:
         _run([*uv, "venv", "--quiet", "--python", sys.executable, str(environment.folder)])
+    else:
+        _run([sys.executable, "-m", "venv", str(environment.folder)])
+
+
+def _install(environment: Environment) -> None:
+    requirements, uv = [*environment.peer.requirements, *FRAME], _uv()
+    if uv:
         # A path's wheel is kept by version alone, and the core changes under one version.
         fresh = ["--reinstall-package", "dovetail", "--refresh-package", "dovetail"]
         _run([*uv, "pip", "install", "--quiet", "--python", str(environment.python), *fresh, *requirements])
-    else:
-        _run([sys.executable, "-m", "venv", str(environment.folder)])
-        _run([str(environment.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements])
+        return
+    pip = [str(environment.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    _run([*pip, *requirements])
+    if str(CORE) in requirements:
+        _run([*pip, "--force-reinstall", "--no-deps", str(CORE)])
 
 
 def _uv() -> list[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -48,7 +47,6 @@ class Bench:
             for environment in taking_part[first:] + taking_part[:first]:
                 self.guarded(workload, environment, self.take)
             print(f"{workload.name}: round {number + 1} done", file=sys.stderr)
-        shutil.rmtree(self.work / workload.name, ignore_errors=True)
 
     def guarded(self, workload: Workload, environment: Environment, act: Callable[[Workload, Environment], None]) -> None:
         """A peer that fails in one workload is left out of it from then on, and the table says so."""

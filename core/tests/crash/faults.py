@@ -14,11 +14,12 @@ from typing import Any
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _CHANGES = {"os.link": 1, "os.rename": 1, "os.mkdir": 0, "os.remove": 0, "os.rmdir": 0, "os.chmod": 0, "os.truncate": 0}
+_SIGNALS = {"kill": signal.SIGKILL, "sigint": signal.SIGINT}
 ERRORS = {"enospc": errno.ENOSPC, "eio": errno.EIO}
 
 
 class Fault:
-    """`mode`: kill, enospc, eio, or torn (a kill in the middle of a write). `number` counts from 1; `fired` tells what it hit."""
+    """`mode`: kill, sigint, enospc, eio, or torn (a kill in the middle of a write). `number` counts from 1; `fired` tells what it hit."""
 
     def __init__(self, root: str, mode: str, number: int) -> None:
         self.root = os.path.join(os.path.abspath(root), "")
@@ -60,8 +61,9 @@ class Fault:
         self.fired = f"{event} {path[len(self.root) :]}"
         if self.marker:
             os.close(os.open(self.marker, os.O_CREAT | os.O_WRONLY))
-        if self.mode == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
+        if self.mode in _SIGNALS:
+            os.kill(os.getpid(), _SIGNALS[self.mode])
+            return
         raise OSError(ERRORS[self.mode], os.strerror(ERRORS[self.mode]), path)
 
     def _torn(self, write: Any, descriptor: int, data: bytes) -> int:

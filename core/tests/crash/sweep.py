@@ -104,7 +104,7 @@ class Case:
             status = getattr(scenario, self.pipeline).with_options(stack="crash")().status.value
         except RunFailed as failed:
             status, error = "failed", str(failed)
-        except (OSError, DovetailError) as failed:
+        except (OSError, DovetailError, KeyboardInterrupt) as failed:
             status, error = "raised", f"{type(failed).__name__}: {failed}"
         return {"status": status, "error": error, "fired": fault.fired if fault else None}
 
@@ -169,7 +169,8 @@ class Case:
             self.wrong(f"a run that was never recorded is seen as {seen['status']}")
         if recorded and seen["status"] is None:
             self.wrong("a run that was recorded is not seen")
-        if recorded and seen["status"] not in ("interrupted", "completed", "cached", "failed"):
+        endings = ("cancelled", "interrupted", "completed") if self.mode == "sigint" else ("interrupted", "completed", "cached", "failed")
+        if recorded and seen["status"] not in endings:
             self.wrong(f"the run is seen as {seen['status']}")
         breaks = "BREAK_FIRST" in os.environ
         if self.what == "run" and self.mode in ("kill", "torn") and seen["status"] == "failed" and not breaks:

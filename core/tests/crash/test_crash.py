@@ -98,3 +98,9 @@ def test_a_fault_in_a_worker_process_loses_and_repeats_nothing(sweep, mode) -> N
     results = sweep("with_worker", mode, "worker", stride=2 if mode == "kill" else 5)
     every_fault_fired(results, at_least=10 if mode == "kill" else 4)
     assert {result["seen"] for result in results} <= {"completed", "failed"}
+
+
+def test_ctrl_c_at_any_file_operation_closes_the_run_or_leaves_it_to_the_next_reader(sweep) -> None:
+    results = sweep("whole", "sigint", start=3, stride=9)
+    every_fault_fired(results, at_least=25)
+    assert sum(result["seen"] == "cancelled" for result in results) > len(results) / 2

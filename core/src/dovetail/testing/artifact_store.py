@@ -70,7 +70,7 @@ class ArtifactStoreContract(Contract):
         assert store.stat(f"{place}/a") == before
 
     def test_of_many_creators_of_one_path_exactly_one_wins(self, store: ArtifactStore, place: str) -> None:
-        for attempt, creators in enumerate([_CREATORS, *[16] * 20]):
+        for attempt, creators in enumerate([_CREATORS, *[16] * 60]):
             contents = [f"{number} ".encode() * 500 for number in range(creators)]
             won = at_once([partial(store.create, f"{place}/{attempt}", content) for content in contents])
             assert won.count(True) == 1, f"{won.count(True)} creators were told that they won"

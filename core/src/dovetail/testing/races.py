@@ -25,28 +25,21 @@ def rounds() -> Iterator[int]:
 
 def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
     """What the calls gave, each made in a thread of its own at one moment after all were ready."""
-    ready: list[None] = []
-    begin = threading.Event()
+    ready = threading.Barrier(len(calls))
 
     def made(call: Callable[[], Any]) -> Any:
-        ready.append(None)
-        while not begin.is_set():
-            time.sleep(0.0002)  # an event would wake them one after the other; without any sleep they would starve who sets it
+        ready.wait()
         return call()
 
     with _restless(), ThreadPoolExecutor(len(calls)) as threads:
-        results = [threads.submit(made, call) for call in calls]
-        while len(ready) < len(calls):
-            time.sleep(0.001)
-        begin.set()
-        return [result.result() for result in results]
+        return [result.result() for result in [threads.submit(made, call) for call in calls]]
 
 
 @contextmanager
 def _restless() -> Iterator[None]:
     """Threads take turns far more often, so that a gap between two calls is found."""
     interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
+    sys.setswitchinterval(1e-5)  # shorter ones leave a traced process no time to do anything else
     try:
         yield
     finally:

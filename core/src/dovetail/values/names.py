@@ -14,7 +14,7 @@ _PUNCTUATION = frozenset("_-.+ ")
 _RESERVED = frozenset(
     {"con", "prn", "aux", "nul", *(f"com{n}" for n in range(1, 10)), *(f"lpt{n}" for n in range(1, 10))}
 )
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+_PLAIN = re.compile(r"[A-Za-z0-9_]+(?:[-.+][A-Za-z0-9_]+)*")
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 
@@ -22,13 +22,18 @@ def check_name(kind: str, name: object) -> str:
     """The name in Unicode's composed form (NFC), or NameRefused saying which rule it breaks."""
     if not isinstance(name, str):
         raise NameRefused(f"A {kind} must be named by a string, not by {type(name).__name__}.")
-    if _PLAIN.fullmatch(name) and name.casefold() not in _RESERVED:
+    if _is_plain(name):
         return name
     composed = unicodedata.normalize("NFC", name)
     problem = _problem(composed)
     if problem:
         raise NameRefused(f"The {kind} name {name[:60]!r} {problem}.")
     return composed
+
+
+def _is_plain(name: str) -> bool:
+    """Whether nothing needs a closer look, as with most names."""
+    return len(name) <= MAX_BYTES and _PLAIN.fullmatch(name) is not None and name.split(".", 1)[0].casefold() not in _RESERVED
 
 
 def _problem(name: str) -> str | None:
@@ -53,7 +58,9 @@ def _problem(name: str) -> str | None:
 
 
 def is_name(name: object) -> bool:
-    return isinstance(name, str) and _problem(name) is None and unicodedata.is_normalized("NFC", name)
+    if not isinstance(name, str):
+        return False
+    return _is_plain(name) or (_problem(name) is None and unicodedata.is_normalized("NFC", name))
 
 
 def folded(name: str) -> str:
