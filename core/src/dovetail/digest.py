@@ -25,11 +25,12 @@ def of_bytes(data: bytes) -> str:
 
 def of_file(path: str | os.PathLike[str]) -> str:
     """The digest of a file's content. Raises OSError as `open` does."""
-    with open(path, "rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size <= _IN_ONE_READ:
-            return of_bytes(file.read())
-        return _of_large_file(file.fileno(), size)
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        size = os.fstat(descriptor).st_size
+        return of_bytes(os.read(descriptor, size)) if size <= _IN_ONE_READ else _of_large_file(descriptor, size)
+    finally:
+        os.close(descriptor)
 
 
 def _of_large_file(descriptor: int, size: int) -> str:
@@ -52,4 +53,4 @@ def of_json(value: Any) -> str:
 
 
 def is_digest(text: str) -> bool:
-    return len(text) == LENGTH and not set(text) - set("0123456789abcdef")
+    return len(text) == LENGTH and not text.strip("0123456789abcdef")

@@ -14,6 +14,7 @@ from dovetail.ledger import generations, layout
 from dovetail.ledger.records import Records, dump
 from dovetail.materializers.finder import Materializers
 from dovetail.materializers.interface import BaseMaterializer
+from dovetail.materializers.json_file import write_bytes
 from dovetail.values.artifacts import ArtifactConfig, Manifest
 from dovetail.values.project import cache_folder
 
@@ -172,11 +173,10 @@ class Artifacts:
 
     def _keep(self, staging: str, manifest: Manifest) -> str:
         digest_ = digest.of_json(manifest.covered())
-        _write(f"{staging}/{_MANIFEST}", dump(manifest.to_json()))
+        write_bytes(f"{staging}/{_MANIFEST}", dump(manifest.to_json()))
+        stamp = _stamp(f"{staging}/data", manifest)
         if self._store.adopt(Path(staging), layout.artifact(digest_)):
-            folder = self._store.local_folder(f"{layout.artifact(digest_)}/data")
-            if folder is not None:
-                self._verified[digest_] = _stamp(folder, manifest)
+            self._verified[digest_] = stamp
         else:
             self._keep_by_upload(staging, digest_, manifest)
         self._manifests[digest_] = manifest
@@ -275,14 +275,9 @@ def seal(folder: str) -> dict[str, tuple[int, str]]:
     return files
 
 
-def _stamp(folder: Path, manifest: Manifest) -> tuple[Any, ...]:
+def _stamp(folder: str | Path, manifest: Manifest) -> tuple[Any, ...]:
     stamps = []
     for path in manifest.files:
         status = os.stat(f"{folder}/{path}")
         stamps.append((path, status.st_size, status.st_mtime_ns, stat.S_IFMT(status.st_mode)))
     return tuple(stamps)
-
-
-def _write(path: str, data: bytes) -> None:
-    with open(path, "wb", buffering=0) as file:
-        file.write(data)
