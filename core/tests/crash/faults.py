@@ -31,8 +31,6 @@ class Fault:
         self._lock = threading.Lock()
 
     def install(self) -> None:
-        if self.mode == "sigint":
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
         if self.mode == "torn":
             write = os.write
             os.write = lambda descriptor, data: self._torn(write, descriptor, data)  # type: ignore[assignment]

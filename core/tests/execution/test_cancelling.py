@@ -42,6 +42,12 @@ _FLOW = """
         return x
 
     @step
+    def deaf(x: int, n: int = 0) -> int:
+        Path(f"begun{n}").touch()
+        time.sleep(60)  # one call that no exception ends
+        return x
+
+    @step
     def after(x: int) -> int:
         executed("after")
         return x
@@ -55,6 +61,16 @@ _FLOW = """
         one = quick()
         after(slow(one, 0))
         slow(one, 1)
+
+    @pipeline
+    def wide_and_deaf():
+        one = quick()
+        after(deaf(one, 0))
+        deaf(one, 1)
+
+    @pipeline
+    def deaf_chain():
+        after(deaf(quick()))
 
     @pipeline
     def in_process():
@@ -126,6 +142,45 @@ def test_a_client_cancels_a_run_that_another_process_drives(programs, name) -> N
     assert ended.status == "cancelled"
     assert ended.steps["quick"].status == "completed"
     assert ended.steps["after"].status == "cancelled"
+
+
+# Python 3.11 comes to a halt when functions are traced while an exception waits for a thread that sleeps.
+_untraced = pytest.mark.usefixtures("unmeasured")
+
+
+@_untraced
+@pytest.mark.parametrize("signals", [1, 2])
+def test_steps_that_cannot_be_stopped_do_not_keep_the_program_from_ending(programs, check_store, store_root, signals) -> None:
+    programs.write("flow.py", _FLOW)
+    process = programs.start("flow.py", "wide_and_deaf")
+    for marker in ("begun0", "begun1"):
+        wait_for(programs.folder / marker)
+    started = time.monotonic()
+    for _ in range(signals):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130, err
+    assert time.monotonic() - started < (15 if signals == 1 else 4)
+    run = Client().list_runs()[0]
+    assert {name: found.status.value for name, found in run.steps.items()} == {
+        "quick": "completed", "deaf": "cancelled", "after": "cancelled", "deaf_2": "cancelled",
+    }  # fmt: skip
+    assert check_store(store_root) == []
+
+
+@_untraced
+@pytest.mark.parametrize("name", ["wide_and_deaf", "deaf_chain"])
+def test_a_client_cancels_a_run_whose_steps_cannot_be_stopped(programs, name) -> None:
+    programs.write("flow.py", _FLOW)
+    process = programs.start("flow.py", name)
+    wait_for(programs.folder / "begun0")
+    client = Client()
+    client.cancel(client.list_runs()[0])
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 1, err
+    assert "interrupted" not in out
+    assert Client().list_runs()[0].status == "cancelled"
 
 
 def test_a_run_that_has_ended_cannot_be_cancelled() -> None:

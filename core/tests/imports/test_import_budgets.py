@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("unmeasured")  # what measures coverage imports more than is allowed here
 HEAVY = ("pydantic", "pydantic_core", "fsspec", "rich", "yaml", "numpy", "pandas", "pyarrow", "click", "sqlite3")
 _TELL = """
 import json, os, sys

@@ -38,9 +38,8 @@ def explain(client: Client, run: Run, invocation: str) -> Explanation:
     status = step_run.status
     if status not in _RAN or "taken_from" in outcome:
         return Explanation(run.name, invocation, status.value, _not_run(client, outcome, step_run), asked=_asked(client, outcome))
-    planned = _planned(step_run)
-    if planned is not None and planned.uncached:
-        return Explanation(run.name, invocation, status.value, f"It runs every time: {planned.uncached}.")
+    if "uncached" in outcome:
+        return Explanation(run.name, invocation, status.value, f"It runs every time: {outcome['uncached']}.")
     earlier = last_run_of(client, run.pipeline, invocation, before=run.id)
     if earlier is None:
         return Explanation(run.name, invocation, status.value, f"It had not run before in pipeline '{run.pipeline}'.")

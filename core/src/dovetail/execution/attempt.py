@@ -330,6 +330,7 @@ def _outcome(
     optional = {
         "key": attempt.key,
         "code": attempt.step.code,
+        "uncached": attempt.step.uncached,
         "params": scope.params,
         "metrics": scope.metrics,
         "metadata": scope.metadata,

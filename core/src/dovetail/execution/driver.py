@@ -9,14 +9,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from dovetail.components.orchestrator import Task
+from dovetail.errors import RunCancelled
 from dovetail.execution.attempt import artifact_name, commit, content_of, make_tracker, named_output
 from dovetail.execution.pool import WorkerPool
 from dovetail.execution.resuming import committed_before
 from dovetail.execution.surroundings import to_itself
 from dovetail.execution.tasks import StepTask
+from dovetail.execution.threads import StepThreads
 from dovetail.execution.work import RunInfo
 from dovetail.graph.definition import StepDefinition
 from dovetail.graph.references import holds
@@ -32,6 +35,7 @@ from dovetail.values.settings import Resources
 
 Listener = Callable[[str, Mapping[str, Any]], None]
 _log = logging.getLogger("dovetail")
+_PATIENCE = 5.0  # seconds that running steps have to end once the run is asked to stop
 _ENDED_BADLY = (Status.FAILED, Status.CANCELLED, Status.INTERRUPTED)
 
 
@@ -58,9 +62,10 @@ class Driver:
         self._children: dict[str, list[str]] = {}
         self._running: dict[str, StepTask] = {}
         self._pending: deque[StepTask] = deque()
-        self._done: queue.SimpleQueue[StepTask] = queue.SimpleQueue()
-        self._executor: Any = None
+        self._done: queue.SimpleQueue[StepTask | None] = queue.SimpleQueue()
+        self._threads: StepThreads | None = None
         self._cancel = threading.Event()
+        self._patience = 0.0
         self._stop_at_failure = plan.options.get("failure_policy", "stop") == "stop"
         self._wire()
 
@@ -77,7 +82,11 @@ class Driver:
         return self._definitions(step)
 
     def cancel(self) -> None:
-        self._cancel.set()
+        """Start nothing more; steps that run have a few seconds to end."""
+        if not self._cancel.is_set():
+            self._patience = time.monotonic() + _PATIENCE
+            self._cancel.set()
+            self._done.put(None)  # wakes the loop
 
     def cancelled(self) -> bool:
         return self._cancel.is_set()
@@ -115,12 +124,24 @@ class Driver:
             else:
                 self._start(start, slots, capacity)
             if self._running:
-                self._ended(self._done.get())
+                for task in self._that_ended():
+                    self._ended(task)
+
+    def _that_ended(self) -> Iterable[StepTask]:
+        """A step that ended; once the run was asked to stop and its steps had time for it, all that still run."""
+        try:
+            task = self._done.get(timeout=max(0.0, self._patience - time.monotonic()) if self._cancel.is_set() else None)
+        except queue.Empty:
+            left = list(self._running.values())
+            for task in left:
+                task.fail(RunCancelled(f"it still ran {_PATIENCE:g} s after the run was asked to stop, and was left behind"))
+            return left
+        return [task] if task is not None else []
 
     def close(self) -> None:
-        """Wait for the threads, which have nothing left to do, and let idle workers go."""
-        if self._executor is not None:
-            self._executor.shutdown(wait=True)
+        """Let threads and workers go. Steps that still run were left behind."""
+        if self._threads is not None:
+            self._threads.close()
         self.pool.close()
 
     def _drop_pending(self) -> None:
@@ -135,13 +156,13 @@ class Driver:
 
     def _start(self, start: Callable[[Task], None], slots: int, capacity: Resources | None) -> None:
         """Start what there is room for; what is too large now keeps its place."""
-        self._executor = self._executor or _threads(slots)
+        self._threads = self._threads or StepThreads(slots)
         held: list[StepTask] = []
         while self._pending and len(self._running) < slots:
             task = self._pending.popleft()
             if self._fits(task, capacity):
                 self._starting(task)
-                self._executor.submit(_run_and_report, start, task, self._done)
+                self._threads.submit(partial(_run_and_report, start, task, self._done), len(self._running) - 1)
             else:
                 held.append(task)
         self._pending.extendleft(reversed(held))
@@ -401,13 +422,7 @@ def _gathered(statuses: set[Status]) -> Status:
     return Status.CACHED if statuses == {Status.CACHED} else Status.COMPLETED
 
 
-def _threads(slots: int) -> Any:
-    from concurrent.futures import ThreadPoolExecutor
-
-    return ThreadPoolExecutor(max_workers=slots, thread_name_prefix="dovetail-step")
-
-
-def _run_and_report(start: Callable[[Task], None], task: StepTask, done: queue.SimpleQueue[StepTask]) -> None:
+def _run_and_report(start: Callable[[Task], None], task: StepTask, done: queue.SimpleQueue[StepTask | None]) -> None:
     try:
         _guarded(start, task)
     finally:

@@ -17,6 +17,7 @@ class WorkerPool:
 
     def __init__(self) -> None:
         self._idle: list[tuple[dict[str, str], WorkerProcess]] = []
+        self._busy: set[WorkerProcess] = set()
         self._lock = threading.Lock()
 
     def run(self, task: Mapping[str, Any], timeout: float | None, stop: Callable[[], bool], variables: Mapping[str, str]) -> dict[str, Any]:
@@ -24,25 +25,36 @@ class WorkerPool:
         try:
             answer = worker.run(task, timeout, stop)
         except BaseException:
-            worker.end()
             worker.close()
             raise
+        finally:
+            with self._lock:
+                self._busy.discard(worker)
         with self._lock:
             self._idle.append((dict(variables), worker))
         return answer
 
     def _take(self, variables: dict[str, str]) -> WorkerProcess:
         with self._lock:
-            for position, (environment, worker) in enumerate(self._idle):
-                if environment == variables and worker.alive:
-                    del self._idle[position]
-                    return worker
+            found = next((number for number, (environment, worker) in enumerate(self._idle) if environment == variables and worker.alive), None)
+            worker = self._idle.pop(found)[1] if found is not None else None
+        if worker is None:
+            worker = self._start(variables)
+        with self._lock:
+            self._busy.add(worker)
+        return worker
+
+    def _start(self, variables: dict[str, str]) -> WorkerProcess:
         from dovetail.execution.worker_process import WorkerProcess
 
         return WorkerProcess(for_children({**os.environ, **variables}))
 
     def close(self) -> None:
+        """Let idle workers go, and end those whose steps were left behind."""
         with self._lock:
             idle, self._idle = self._idle, []
+            left = list(self._busy)
+        for worker in left:
+            worker.kill()
         for _, worker in idle:
             worker.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import signal
 import sys
 import threading
 import time
@@ -65,12 +66,14 @@ def execute(
         raise ConfigurationError(f"Stack '{workspace.stack.name}' has no orchestrator.")
     driver.announce("dovetail_run_started", {"status": Status.RUNNING.value, "resumes": plan.resumes})
     nested = current() is not None
-    with taking_part(nested=nested), apart(), capturing(), Pulse(driver.records, process_identity(), flush=lambda: flush_all(plan.run_id), on_cancel=lambda: _stop(driver)):
+    pulse = Pulse(driver.records, process_identity(), flush=lambda: flush_all(plan.run_id), on_cancel=lambda: _stop(driver))
+    with taking_part(nested=nested), apart(), capturing(), pulse:
         interrupted = _drive(driver, orchestrator, plan)
         finished = _finish(driver, plan)
+    asked = pulse.cancelled.is_set()
     failure = str(driver.first_error) if driver.first_error is not None else None
     driver.announce("dovetail_run_finished", {"status": finished["status"], "seconds": finished["ended"] - plan.created, "error": failure})
-    if isinstance(driver.first_error, KeyboardInterrupt):
+    if isinstance(driver.first_error, KeyboardInterrupt) and not asked:
         interrupted = driver.first_error
     if interrupted is not None:
         raise interrupted
@@ -83,10 +86,11 @@ def _drive(driver: Driver, orchestrator: Orchestrator, plan: Plan) -> KeyboardIn
     try:
         _submit(driver, orchestrator, plan)
     except KeyboardInterrupt as error:
-        interrupted = error
+        interrupted = None if driver.cancelled() else error
         driver.cancel()
         _stop_others(driver, threading.get_ident())
-        _submit(driver, orchestrator, plan)
+        with contextlib.suppress(KeyboardInterrupt):  # who asks twice does not wait for steps that do not end
+            _submit(driver, orchestrator, plan)
         driver.settle_open(Status.CANCELLED, "the run was cancelled")
     except Exception as error:
         with contextlib.suppress(DovetailError, OSError):  # the store may be what failed; then a reader closes the run
@@ -143,10 +147,13 @@ def _stop(driver: Driver) -> None:
 
 
 def _stop_others(driver: Driver, spare: int) -> None:
+    """Raise in the threads that run steps: at once in the main thread, which a signal wakes, elsewhere when Python code goes on."""
     import ctypes
 
     for scope in running(driver.plan.run_id):
-        if scope.thread != spare:
+        if scope.thread == threading.main_thread().ident != spare and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.pthread_kill(scope.thread, signal.SIGINT)
+        elif scope.thread != spare:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(scope.thread), ctypes.py_object(RunCancelled))
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from dovetail.execution.descriptors import descriptors_kept
 from dovetail.execution.importing import definition_of, use_package
 from dovetail.execution.pulse import Pulse
 from dovetail.execution.work import RunInfo
+from dovetail.graph.definition import StepDefinition
+from dovetail.ledger.runs import RunRecords
 from dovetail.planning.workspace import Workspace, open_workspace
-from dovetail.values.plan import PlanStep, Status
+from dovetail.values.plan import Plan, PlanStep, Status
 from dovetail.values.processes import process_identity
 from dovetail.values.project import find_project
 from dovetail.worker import ExitCode, read_address
@@ -46,8 +48,12 @@ class Worker:
         info = RunInfo.from_json(part["run"])
         workspace = self._for(info)
         step = PlanStep.from_json(part["step"])
-        attempt = Attempt(workspace, info, step, definition_of(step), part["inputs"], part.get("key"), number, descriptors_kept)
-        records = workspace.ledger.run(run_id)
+        records, definition, key = workspace.ledger.run(run_id), definition_of(step), part.get("key")
+        difference = _difference(step, definition, workspace, records) if key is not None else None
+        if difference is not None:
+            step, key = replace(step, uncached=difference), None
+            print(f"The result of step '{step.invocation}' is not cached: {difference}.", file=sys.stderr)
+        attempt = Attempt(workspace, info, step, definition, part["inputs"], key, number, descriptors_kept)
         with Pulse(records, process_identity(), flush=lambda: flush_all(run_id), on_cancel=lambda: None, beats=False):
             outcome, error = settle(attempt)
         if outcome is None:
@@ -61,6 +67,21 @@ class Worker:
             root = Path(info.root) if info.root and os.path.isdir(info.root) else Path.cwd()
             self.workspace = open_workspace(snapshot=info.stack, project=find_project(root))
         return self.workspace
+
+
+def _difference(step: PlanStep, definition: StepDefinition, workspace: Workspace, records: RunRecords) -> str | None:
+    """What of the step's code is otherwise here than the cache key says, because the program changed it after it was imported."""
+    from dovetail.planning.code import CodeReader
+
+    found = CodeReader(workspace.project).identify(definition.function)
+    if step.code is None or found.digest == step.code:
+        return None
+    planned = Plan.from_json(records.plan()).codes[step.code].parts
+    names = sorted(name for name in {*planned, *found.parts} if planned.get(name) != found.parts.get(name))
+    return (
+        f"{', '.join(names[:3])} had been changed where the run was started, which a worker process, that imports the step's module, does not see; "
+        f"give it to the step as a parameter"
+    )
 
 
 def run_step(address: str, invocation: str, number: int) -> ExitCode:

@@ -76,8 +76,12 @@ class WorkerProcess:
                 self._process.kill()
                 self._process.wait()
 
+    def kill(self) -> None:
+        """End it at once; who waits for its answer is told of its death."""
+        self._process.kill()
+
     def close(self) -> None:
-        """Let an idle worker go."""
+        """Let a worker go that no step waits for."""
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()

@@ -25,14 +25,41 @@ def rounds() -> Iterator[int]:
 
 def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
     """What the calls gave, each made in a thread of its own at one moment after all were ready."""
-    ready = threading.Barrier(len(calls))
+    results, ready = [], _Ready()
+    go = threading.Event()
 
     def made(call: Callable[[], Any]) -> Any:
-        ready.wait()
+        ready.say()
+        go.wait()
         return call()
 
-    with _restless(), ThreadPoolExecutor(len(calls)) as threads:
-        return [result.result() for result in [threads.submit(made, call) for call in calls]]
+    with ThreadPoolExecutor(len(calls)) as threads:
+        try:
+            for call in calls:
+                results.append(threads.submit(made, call))
+                ready.await_all(len(results))
+            with _restless():
+                go.set()
+                return [result.result() for result in results]
+        finally:
+            go.set()
+
+
+class _Ready:
+    """Counts the threads that have started. Threads that start at one moment while they are traced can end each other."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._said = threading.Condition()
+
+    def say(self) -> None:
+        with self._said:
+            self._count += 1
+            self._said.notify_all()
+
+    def await_all(self, count: int) -> None:
+        with self._said:
+            assert self._said.wait_for(lambda: self._count >= count, timeout=30), "a thread did not start"
 
 
 @contextmanager
@@ -49,21 +76,22 @@ def _restless() -> Iterator[None]:
 def sizes_seen(write: Callable[[], object], *looks: Callable[[], int | None]) -> set[int | None]:
     """Every size that readers saw before, while and after `write` did its work, one reader for each way to look."""
     seen: set[int | None] = set()
-    looking: list[None] = []
-    done = threading.Event()
+    watchers, ready, done = [], _Ready(), threading.Event()
 
     def watch(look: Callable[[], int | None]) -> None:
-        looking.append(None)
+        ready.say()
         while not done.is_set():
             seen.add(look())
+            time.sleep(1e-5)  # else readers that never wait keep everybody else from running
         seen.add(look())
 
-    with _restless(), ThreadPoolExecutor(len(looks)) as threads:
-        watchers = [threads.submit(watch, look) for look in looks]
+    with ThreadPoolExecutor(len(looks)) as threads:
         try:
-            while len(looking) < len(looks):
-                time.sleep(0.001)
-            write()
+            for look in looks:
+                watchers.append(threads.submit(watch, look))
+                ready.await_all(len(watchers))
+            with _restless():
+                write()
         finally:
             done.set()
         for watcher in watchers:
