@@ -70,7 +70,7 @@ def test(*arguments: str) -> None:
         print("What failed beside other tests is tried once more by itself.", flush=True)
         run(BIN / "coverage", "run", "-m", "pytest", "--last-failed", "--last-failed-no-failures", "none")
     run(BIN / "coverage", "combine", "--quiet")
-    run(BIN / "coverage", "report", "--fail-under", "90")
+    run(BIN / "coverage", "report", "--fail-under", "95")
 
 
 def setup() -> None:

@@ -59,7 +59,7 @@ def every_fault_fired(results: list[dict[str, Any]], at_least: int) -> None:
 
 def test_a_kill_at_any_file_operation_of_a_run_loses_and_repeats_nothing(sweep) -> None:
     results = sweep("whole", "kill", stride=4)
-    every_fault_fired(results, at_least=80)
+    every_fault_fired(results, at_least=70)
     assert {"interrupted", None} <= {result["seen"] for result in results}
 
 

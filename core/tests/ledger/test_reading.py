@@ -30,7 +30,9 @@ def p(x: int) -> None:
 
 
 def damage(path, data: bytes = b"{damaged") -> None:
-    os.chmod(path, 0o644)
+    if path.exists():
+        os.chmod(path, 0o644)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
 
 

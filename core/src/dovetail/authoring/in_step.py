@@ -10,6 +10,7 @@ from dovetail.client.client import Client
 from dovetail.client.stack_view import StackView
 from dovetail.client.views import Artifact, ModelVersion, Run
 from dovetail.errors import DefinitionError
+from dovetail.execution.attempt import tell_start
 from dovetail.execution.scope import StepScope, checked, current, numbers, required
 from dovetail.graph import tracing
 from dovetail.materializers.interface import BaseMaterializer
@@ -25,6 +26,7 @@ class StepContext:
 
     @property
     def run(self) -> Run:
+        tell_start(self._scope)
         return Run(Client(workspace=self._scope.workspace), self._scope.step_run.run_id)
 
     @property

@@ -221,7 +221,11 @@ class StepRun:
 
     @property
     def attempts(self) -> int:
-        return len(self.query.ledger.run(self.run.id).attempts(self.name))
+        """How often it was tried in this run; 0 where it was not run."""
+        outcome = self.outcome
+        if outcome is not None and "attempt" in outcome:
+            return 0 if "taken_from" in outcome else int(outcome["attempt"])
+        return max(self.query.ledger.run(self.run.id).attempts(self.name), default=0)
 
     @property
     def children(self) -> list[StepRun]:
@@ -272,7 +276,7 @@ class Run:
     @cached_property
     def plan(self) -> Plan:
         """What was planned, with the reasons."""
-        return Plan.from_json(self.query.ledger.run(self.id).plan())
+        return self.query.ledger.run(self.id).plan()
 
     @property
     def name(self) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 from dovetail.components.experiment_tracker import ExperimentTracker
@@ -33,12 +34,16 @@ from dovetail.values.graph import OutputSpec
 from dovetail.values.names import fill
 from dovetail.values.plan import PlanStep, Status
 
+_untold: dict[StepScope, Callable[[], None]] = {}
 _ATOMS = (str, int, float, bool, type(None))
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What it takes to run a step once. `inputs` are resolved; `number` counts from 1; `captured` keeps what is printed."""
+    """What it takes to run a step once. `inputs` are resolved; `number` counts from 1; `captured` keeps what is printed.
+
+    `told`: that it started is recorded at once; otherwise only once it has lasted a while, as most steps are over before anybody looks.
+    """
 
     workspace: Workspace
     run: RunInfo
@@ -48,6 +53,7 @@ class Attempt:
     key: str | None
     number: int = 1
     captured: Callable[[StepScope], AbstractContextManager[Any]] = lambda _: capturing()
+    told: bool = True
 
 
 class AttemptFailed(Exception):  # it ends an attempt; whether that is an error is decided by retries
@@ -64,8 +70,10 @@ def perform(attempt: Attempt) -> dict[str, Any]:
     step, run = attempt.step, attempt.run
     records = attempt.workspace.ledger.run(run.run_id)
     started = time.time()
-    records.start_attempt(step.invocation, attempt.number, {"started": started, "pid": os.getpid()})
     scope = scope_of(attempt)
+    _untold[scope] = partial(records.start_attempt, step.invocation, attempt.number, {"started": started, "pid": os.getpid()})
+    if attempt.told:
+        tell_start(scope)
     watching.watch()
     try:
         with variables_set(step.environment.env), attempt.captured(scope):
@@ -76,10 +84,19 @@ def perform(attempt: Attempt) -> dict[str, Any]:
         outcome = _outcome(attempt, scope, started, ending(error), {}, error)
         flush(scope)
         raise AttemptFailed(error, outcome) from error
+    finally:
+        _untold.pop(scope, None)
     scope.end(Status.COMPLETED)
     flush(scope)
     commit(attempt.workspace, run, step, attempt.key, outcome)
     return outcome
+
+
+def tell_start(scope: StepScope) -> None:
+    """Record that the step started, unless that is done."""
+    tell = _untold.pop(scope, None)
+    if tell is not None:
+        tell()
 
 
 def _perform_apart(attempt: Attempt) -> dict[str, Any]:
@@ -371,6 +388,9 @@ def flush(scope: StepScope) -> None:
 
 
 def flush_all(run_id: str) -> None:
-    """Store what the running steps of a run printed since their last chunks."""
+    """Record which steps of a run are running by now, and what they printed since their last chunks."""
+    for scope in list(_untold):
+        if scope.step_run.run_id == run_id:
+            tell_start(scope)
     for scope in running(run_id):
         flush(scope)

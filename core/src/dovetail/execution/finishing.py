@@ -68,7 +68,7 @@ def close_if_over(ledger: Ledger, run_id: str, orchestrator: Orchestrator | None
 
 
 def _close_if_over(ledger: Ledger, records: RunRecords, header: Mapping[str, Any], orchestrator: Orchestrator | None) -> dict[str, Any] | None:
-    wanted = [step["node"]["invocation"] for step in records.plan()["steps"]]
+    wanted = [step.invocation for step in records.plan().steps]
     outcomes = {name: outcome for name in wanted if (outcome := records.outcome(name)) is not None}
     if len(outcomes) < len(wanted) and not _gone(records, header, orchestrator):
         return None

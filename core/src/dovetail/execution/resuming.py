@@ -22,7 +22,7 @@ def recorded_plan(ledger: Ledger, run_id: str) -> Plan:
     records = ledger.run(run_id)
     if records.header() is None:
         raise NotFound("run", run_id, (), f"It is not in artifact store '{ledger.store.name}'; choose its stack with --stack.")
-    return Plan.from_json(records.plan())
+    return records.plan()
 
 
 def plan_to_resume(run_id: str, workspace: Workspace) -> Plan:

@@ -27,7 +27,10 @@ def watch() -> None:
         sys.addaudithook(_heard)
 
 
-def _heard(event: str, args: tuple[Any, ...]) -> None:
+# What an audit hook does is seen by no trace function, so that coverage cannot count it: "no cover" says no more than that.
+
+
+def _heard(event: str, args: tuple[Any, ...]) -> None:  # pragma: no cover
     if event == "open":
         scope = current()
         if scope is not None:
@@ -38,7 +41,7 @@ def _heard(event: str, args: tuple[Any, ...]) -> None:
             _listed(scope, args[0])
 
 
-def _opened(scope: StepScope, path: Any, mode: Any, flags: Any) -> None:
+def _opened(scope: StepScope, path: Any, mode: Any, flags: Any) -> None:  # pragma: no cover
     if not isinstance(path, (str, bytes)):
         return
     place = os.path.abspath(os.fsdecode(path))
@@ -51,34 +54,34 @@ def _opened(scope: StepScope, path: Any, mode: Any, flags: Any) -> None:
         scope.opened[place] = readings.stamp(place)
 
 
-def _listed(scope: StepScope, path: Any) -> None:
+def _listed(scope: StepScope, path: Any) -> None:  # pragma: no cover
     if isinstance(path, (str, bytes)):
         place = os.path.abspath(os.fsdecode(path))
         if not _foreign(place + os.sep, scope) and place != _temporary_folder():
             scope.opened.setdefault(place + os.sep, None)
 
 
-def _temporary_folder() -> str:
+def _temporary_folder() -> str:  # pragma: no cover
     import tempfile
 
     return tempfile.gettempdir()
 
 
-def _importing() -> bool:
+def _importing() -> bool:  # pragma: no cover
     return sys._getframe(2).f_code.co_filename.startswith("<frozen importlib")
 
 
-def _foreign(place: str, scope: StepScope) -> bool:
+def _foreign(place: str, scope: StepScope) -> bool:  # pragma: no cover
     """Whether a path belongs to the system, to Python, or to the store itself."""
     return place.startswith((*_SYSTEM, *_python_folders(), *_own_folders(scope)))
 
 
-def _python_folders() -> tuple[str, ...]:
+def _python_folders() -> tuple[str, ...]:  # pragma: no cover
     home = str(Path.home())
     return (sys.prefix + os.sep, sys.base_prefix + os.sep, f"{home}/.cache/", f"{home}/.config/", f"{home}/.local/")
 
 
-def _own_folders(scope: StepScope) -> tuple[str, ...]:
+def _own_folders(scope: StepScope) -> tuple[str, ...]:  # pragma: no cover
     store = scope.workspace.store.local_folder("")
     own = (str(cache_folder()) + os.sep, str(scope.workspace.project.config) + os.sep)
     return (*own, str(store).rstrip(os.sep) + os.sep) if store is not None else own

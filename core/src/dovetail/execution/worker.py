@@ -20,7 +20,7 @@ from dovetail.execution.work import RunInfo
 from dovetail.graph.definition import StepDefinition
 from dovetail.ledger.runs import RunRecords
 from dovetail.planning.workspace import Workspace, open_workspace
-from dovetail.values.plan import Plan, PlanStep, Status
+from dovetail.values.plan import PlanStep, Status
 from dovetail.values.processes import process_identity
 from dovetail.values.project import find_project
 from dovetail.worker import ExitCode, read_address
@@ -76,7 +76,7 @@ def _difference(step: PlanStep, definition: StepDefinition, workspace: Workspace
     found = CodeReader(workspace.project).identify(definition.function)
     if step.code is None or found.digest == step.code:
         return None
-    planned = Plan.from_json(records.plan()).codes[step.code].parts
+    planned = records.plan().codes[step.code].parts
     names = sorted(name for name in {*planned, *found.parts} if planned.get(name) != found.parts.get(name))
     return (
         f"{', '.join(names[:3])} had been changed where the run was started, which a worker process, that imports the step's module, does not see; "

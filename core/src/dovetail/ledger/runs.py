@@ -10,6 +10,7 @@ from typing import Any
 from dovetail.errors import Corrupt
 from dovetail.ledger import layout
 from dovetail.ledger.records import Records
+from dovetail.values.plan import Plan
 from dovetail.values.processes import is_alive
 
 
@@ -35,8 +36,9 @@ class RunRecords:
     def started(self) -> dict[str, Any] | None:
         return self.records.find(f"{self.base}/started.json")
 
-    def plan(self) -> dict[str, Any]:
-        return self.records.get(f"{self.base}/plan.json")
+    def plan(self) -> Plan:
+        path = f"{self.base}/plan.json"
+        return plan_from(path, self.records.get(path))
 
     def part(self, invocation: str) -> dict[str, Any]:
         """A step's own part of the plan, which its worker reads instead of the whole."""
@@ -134,3 +136,11 @@ def run_ids(records: Records, day: str) -> Iterator[str]:
 def days(records: Records) -> list[str]:
     """The days that have runs, newest first."""
     return sorted((entry.name for entry in records.store.scan("runs") if entry.is_folder), reverse=True)
+
+
+def plan_from(path: str, record: Mapping[str, Any]) -> Plan:
+    """The plan that a record at this path holds. Raises Corrupt."""
+    try:
+        return Plan.from_json(record)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise Corrupt(f"The record {path} is not what was written: {error!r}. `dovetail store verify --repair` moves it aside.") from error

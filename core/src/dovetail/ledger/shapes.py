@@ -10,43 +10,44 @@ from dovetail.ledger.layout import is_run_id
 from dovetail.values.names import is_name
 from dovetail.values.plan import Status
 
+Kind = Any  # a type, a set of values, a test, (…) any of these, [kind] a list of it, {"*": kind} a mapping to it, {"name": kind} its fields
+
+_NAMES = "*names"  # as "*", with keys that are names
 _NUMBER = (int, float)
-_RUN = {"name": is_name, "pipeline": is_name, "stack": str, "created": _NUMBER}
-_STATUSES = frozenset(status.value for status in Status)
-_SHAPES: dict[str, Mapping[str, Any]] = {
+_STATUS = frozenset(status.value for status in Status)
+_PLACE = {"run": is_run_id, "invocation": is_name}
+_OUTPUT = {"digest": is_digest, "artifact?": (is_name, None), "version?": (int, None), "type?": str, "size?": int, "metadata?": dict, "tags?": [str]}
+_GIVEN = {"value?": object, "artifact?": is_digest, "list?": [dict], "dict?": dict}
+_SAID = {"params?": dict, "metrics?": {"*": list}, "metadata?": dict, "readings?": [dict]}
+_STEP = {"status": _STATUS, "started": _NUMBER, "ended": _NUMBER, "inputs?": {"*": [is_digest]}, "outputs?": {"*": _OUTPUT}, "metrics?": {"*": _NUMBER}, "children?": [is_name]}
+_RUN = {"name": is_name, "pipeline": is_name, "stack": str, "created": _NUMBER, "models?": {"*": (int, None)}, "tags?": [str], "parameters?": dict, "owner?": dict, "package?": (str, None)}
+_SHAPES: dict[str, Mapping[str, Kind]] = {
+    "format.json": {"store": str},
     "run.json": _RUN,
-    "finished.json": {**_RUN, "status": _STATUSES, "ended": _NUMBER, "steps": dict},
-    "outcome.json": {"status": _STATUSES, "started": _NUMBER, "ended": _NUMBER},
-    "plan.json": {},
-}
-_NUMBERED: dict[str, Mapping[str, Any]] = {
-    "names/artifacts": {"name": is_name, "digest": is_digest},
+    "started.json": {"models?": {"*": (int, None)}, "prepared?": dict, "started?": _NUMBER},
+    "finished.json": {**_RUN, "status": _STATUS, "ended": _NUMBER, "steps": {_NAMES: _STEP}},
+    "expansion.json": {"children": [is_name]},
+    "outcome.json": {
+        "status": _STATUS, "started": _NUMBER, "ended": _NUMBER, "attempt?": int, "inputs?": {"*": _GIVEN}, "outputs?": {"*": _OUTPUT},
+        "children?": [is_name], "cached?": _PLACE, "saved?": [_OUTPUT], "key?": str, "code?": str, "why?": str, "uncached?": str,
+        "error?": {"type": str, "message": str}, **_SAID,
+    },
+}  # fmt: skip
+_NUMBERED: dict[str, Mapping[str, Kind]] = {
+    "names/artifacts": {"name": is_name, "digest": is_digest, "run?": is_run_id, "invocation?": is_name, "output?": str, "tags?": [str]},
     "versions": {"name": is_name, "run": is_run_id, "at": _NUMBER},
     "stages": {"name": is_name, "version": int, "stage": str},
     "deployments": {"name": is_name, "digest": is_digest, "handle": dict},
-    "cache": {"outputs": dict, "run": is_run_id, "invocation": is_name},
+    "cache": {"outputs": {"*": _OUTPUT}, **_PLACE, **_SAID},
 }
 
 
 def odd_field(path: str, record: Mapping[str, Any]) -> str | None:
     """What is wrong with a record that stands at this path, or None."""
-    for name, kind in _shape(path).items():
-        if name not in record:
-            return f"it has no '{name}'"
-        if not _is(record[name], kind):
-            return f"its '{name}' is {str(record[name])[:60]!r}"
-    if path.endswith("/finished.json"):
-        return next(
-            (f"it has the odd step {name[:60]!r}" for name, step in record["steps"].items() if not _is_step(name, step)), None
-        )
-    if path.endswith("/outcome.json") or path.startswith("cache/"):
-        return next(
-            (f"its output {name[:60]!r} names no artifact" for name, output in _outputs(record) if not _is_output(output)), None
-        )
-    return None
+    return _odd(record, _shape(path), "")
 
 
-def _shape(path: str) -> Mapping[str, Any]:
+def _shape(path: str) -> Mapping[str, Kind]:
     parts = path.split("/")
     if parts[-1] in _SHAPES:
         return _SHAPES[parts[-1]]
@@ -56,24 +57,43 @@ def _shape(path: str) -> Mapping[str, Any]:
     return {}
 
 
-def _is(value: object, kind: Any) -> bool:
+def _odd(value: Any, kind: Kind, name: str) -> str | None:
+    """What is wrong with the value that `name` has, or None."""
+    if isinstance(kind, dict):
+        if not isinstance(value, Mapping):
+            return _wrong(name, value)
+        if _NAMES in kind:
+            odd = next((f"it has the odd name {key[:60]!r} in '{name}'" for key in value if not is_name(key)), None)
+            return odd or _odd(value, {"*": kind[_NAMES]}, name)
+        if "*" in kind:
+            return next((odd for key, item in value.items() if (odd := _odd(item, kind["*"], f"{name}.{key}"))), None)
+        for field, expected in kind.items():
+            bare = field.rstrip("?")
+            if bare in value:
+                odd = _odd(value[bare], expected, f"{name}.{bare}" if name else bare)
+            else:
+                odd = None if bare != field else f"it has no '{name}.{bare}'" if name else f"it has no '{bare}'"
+            if odd is not None:
+                return odd
+        return None
+    if isinstance(kind, list):
+        if not isinstance(value, list):
+            return _wrong(name, value)
+        return next((odd for item in value if (odd := _odd(item, kind[0], name))), None)
+    return None if _is(value, kind) else _wrong(name, value)
+
+
+def _is(value: object, kind: Kind) -> bool:
+    if isinstance(kind, tuple):
+        return any(_is(value, each) for each in kind)
     if isinstance(kind, frozenset):
         return isinstance(value, str) and value in kind
-    if kind in (is_name, is_digest, is_run_id):
-        return isinstance(value, str) and bool(kind(value))
-    return isinstance(value, kind) and not isinstance(value, bool)
+    if kind is None:
+        return value is None
+    if isinstance(kind, type):
+        return isinstance(value, kind) and (kind is object or not isinstance(value, bool))
+    return isinstance(value, str) and bool(kind(value))
 
 
-def _is_step(name: str, step: Any) -> bool:
-    return is_name(name) and isinstance(step, Mapping) and step.get("status") in _STATUSES
-
-
-def _outputs(record: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    outputs = record.get("outputs", {})
-    return list(outputs.items()) if isinstance(outputs, Mapping) else [("outputs", outputs)]
-
-
-def _is_output(output: Any) -> bool:
-    if not isinstance(output, Mapping) or not _is(output.get("digest"), is_digest):
-        return False
-    return output.get("artifact") is None or (is_name(output["artifact"]) and isinstance(output.get("version"), int))
+def _wrong(name: str, value: object) -> str:
+    return f"its '{name[:80]}' is {str(value)[:60]!r}"

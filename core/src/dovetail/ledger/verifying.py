@@ -14,6 +14,7 @@ from dovetail.ledger.code_packages import ARCHIVE, digest_of, unpacked
 from dovetail.ledger.ledger import Ledger
 from dovetail.ledger.liveness import read_changes
 from dovetail.ledger.records import parse
+from dovetail.ledger.runs import plan_from
 from dovetail.ledger.shapes import odd_field
 from dovetail.values.artifacts import Manifest
 from dovetail.values.names import is_name
@@ -110,7 +111,10 @@ class _Verification:
 
     def _record(self, path: str) -> None:
         try:
-            odd = odd_field(path, parse(path, self._store.read(path)))
+            record = parse(path, self._store.read(path))
+            odd = odd_field(path, record)
+            if path.endswith("/plan.json") and "/steps/" not in path:
+                plan_from(path, record)
         except FileNotFoundError:
             return  # deleted while we looked
         except Corrupt as error:
