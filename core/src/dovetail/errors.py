@@ -16,6 +16,7 @@ A message is a sentence: what is wrong, where, what was seen, and the change or 
     │   └── Corrupt            bytes that are not what was written
     ├── MaterializerError      a value that cannot be saved or loaded
     ├── DeploymentError        a deployment that does not serve
+    ├── AlertError             an alert that could not be delivered
     ├── StepFailed             a step raised; `__cause__` is its exception
     ├── StepTimeout            a step ran longer than its timeout
     ├── RunCancelled           the run was asked to stop
@@ -99,6 +100,10 @@ class MaterializerError(DovetailError):
 
 
 class DeploymentError(DovetailError):
+    pass
+
+
+class AlertError(DovetailError):
     pass
 
 

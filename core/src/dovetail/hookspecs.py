@@ -46,8 +46,13 @@ COMPONENT_TYPES: tuple[ComponentType, ...] = (
     ComponentType("step_operator", "dovetail_step_operators", None, "Runs single steps elsewhere."),
     ComponentType("feature_store", "dovetail_feature_stores", None, "Serves features by key and time."),
     ComponentType("data_validator", "dovetail_data_validators", None, "Checks and compares data."),
-    ComponentType("model_registry", "dovetail_model_registries", None, "Mirrors model versions to a registry."),
-    ComponentType("alerter", "dovetail_alerters", None, "Tells people what happened."),
+    ComponentType(
+        "model_registry",
+        "dovetail_model_registries",
+        "dovetail.components:ModelRegistry",
+        "Mirrors model versions to a registry.",
+    ),
+    ComponentType("alerter", "dovetail_alerters", "dovetail.components:Alerter", "Tells people what happened."),
     ComponentType(
         "secret_store", "dovetail_secret_stores", "dovetail.components:SecretStore", "Keeps secret values outside stack files."
     ),

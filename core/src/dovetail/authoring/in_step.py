@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from dovetail.client.client import Client
 from dovetail.client.stack_view import StackView
 from dovetail.client.views import Artifact, ModelVersion, Run
+from dovetail.components.experiment_tracker import ExperimentTracker
 from dovetail.errors import DefinitionError
 from dovetail.execution.attempt import tell_start
 from dovetail.execution.scope import StepScope, checked, current, numbers, required
@@ -72,6 +75,30 @@ class StepContext:
     def add_output_metadata(self, metadata: Mapping[str, Any], output_name: str | None = None) -> None:
         """Said of an output before it exists; without a name, of the only one."""
         self._scope.output_metadata.setdefault(output_name or "", {}).update(checked("metadata", metadata))
+
+    def log_file(self, path: str | os.PathLike[str], folder: str = "") -> None:
+        """Keep a file or folder with this step run: in the stack's tracker, where that keeps files, else as an artifact.
+
+        The artifact is called `<pipeline>.<step>.<folder>.<file>`. Raises FileNotFoundError.
+        """
+        place = Path(path)
+        if not place.exists():
+            raise FileNotFoundError(f"There is no file {place} to keep.")
+        if not self._scope.log_file(place.absolute(), folder):
+            parts = [self.pipeline_name, self.step_name, *folder.split("/"), place.name]
+            save_artifact(place, ".".join(part for part in parts if part))
+
+    def set_tags(self, tags: Mapping[str, object]) -> None:
+        """Say these of this step run: with its metadata in the record, and in a tracker that has tags."""
+        self._scope.set_tags({str(name): str(value) for name, value in tags.items()})
+
+    @property
+    def tracker(self) -> ExperimentTracker | None:
+        """The open mirror of this step run, of whichever flavor the stack has; None where it has none or it cannot be reached.
+
+        What is logged straight to it is not in the record.
+        """
+        return self._scope.tracker()
 
     @property
     def tracker_url(self) -> str | None:

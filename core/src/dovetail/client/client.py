@@ -95,7 +95,7 @@ class Client:
         return list(itertools.islice(fitting, limit))
 
     def get_run(self, which: str) -> Run:
-        """A run by its id, a unique beginning of it, or its name (the newest of that name). Raises NotFound."""
+        """A run by its id, a unique beginning of it, or its name (the newest of that name); `"latest"` is the newest of all. Raises NotFound."""
         if layout.is_run_id(which) and self.ledger.run(which).header() is not None:
             return Run(self, which)
         starts = [run_id for run_id in self.index.run_ids() if run_id.startswith(which)]
@@ -105,7 +105,7 @@ class Client:
             return Run(self, starts[0])
         names: list[str] = []
         for run in self.each_run():
-            if run.name == which:
+            if which in (run.name, "latest"):
                 return run
             names.append(run.name)
         raise NotFound("run", which, names, f"These are the runs of stack '{self.workspace.stack.name}'; choose another with --stack.")

@@ -15,6 +15,7 @@ from dovetail.execution.scope import current
 from dovetail.ledger.ledger import Ledger
 from dovetail.ledger.shapes import odd_field
 from dovetail.planning.readings import model_reading
+from dovetail.planning.workspace import Workspace
 from dovetail.values.artifacts import Manifest
 from dovetail.values.encoding import decode
 from dovetail.values.model import ModelStage
@@ -25,6 +26,7 @@ class Query(Protocol):
     """What views ask of the client that made them."""
 
     ledger: Ledger
+    workspace: Workspace
 
     def finished(self, run_id: str) -> Mapping[str, Any] | None: ...
     def later(self, kind: str, name: str) -> list[dict[str, Any]]: ...
@@ -455,6 +457,10 @@ class ModelVersion:
         if wanted not in [known.value for known in ModelStage]:
             raise ConfigurationError(f"{stage!r} is no stage of a model. {near(str(stage), [known.value for known in ModelStage])}")
         self.query.ledger.versions.promote(self.name, self.version, wanted, {"reason": reason} if reason else {})
+        if "model_registry" in self.query.workspace.stack.components:
+            from dovetail.execution.registering import tell_stage
+
+            tell_stage(self.query.workspace, self.name, self.version, wanted)
         scope = current()
         if scope is not None:
             scope.note(model_reading(self.name, wanted, self.version))

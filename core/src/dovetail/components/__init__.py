@@ -2,27 +2,57 @@
 
 from __future__ import annotations
 
-from dovetail.components.artifact_store import ArtifactStore, Entry
-from dovetail.components.component import Capability, Component, Secret
-from dovetail.components.experiment_tracker import ExperimentTracker
-from dovetail.components.model_deployer import Deployment, DeploymentStatus, ModelDeployer
-from dovetail.components.orchestrator import Orchestrator, RunControl, Task
-from dovetail.components.secret_store import SecretStore
-from dovetail.values.context import StepRun
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "ArtifactStore",
-    "Capability",
-    "Component",
-    "Deployment",
-    "DeploymentStatus",
-    "Entry",
-    "ExperimentTracker",
-    "ModelDeployer",
-    "Orchestrator",
-    "RunControl",
-    "Secret",
-    "SecretStore",
-    "StepRun",
-    "Task",
-]
+if TYPE_CHECKING:
+    from dovetail.components.alerter import Alert as Alert
+    from dovetail.components.alerter import Alerter as Alerter
+    from dovetail.components.alerter import Level as Level
+    from dovetail.components.artifact_store import ArtifactStore as ArtifactStore
+    from dovetail.components.artifact_store import Entry as Entry
+    from dovetail.components.component import Capability as Capability
+    from dovetail.components.component import Component as Component
+    from dovetail.components.component import Secret as Secret
+    from dovetail.components.experiment_tracker import ExperimentTracker as ExperimentTracker
+    from dovetail.components.model_deployer import Deployment as Deployment
+    from dovetail.components.model_deployer import DeploymentStatus as DeploymentStatus
+    from dovetail.components.model_deployer import ModelDeployer as ModelDeployer
+    from dovetail.components.model_registry import ModelRegistry as ModelRegistry
+    from dovetail.components.model_registry import RegistryEntry as RegistryEntry
+    from dovetail.components.orchestrator import Orchestrator as Orchestrator
+    from dovetail.components.orchestrator import RunControl as RunControl
+    from dovetail.components.orchestrator import Task as Task
+    from dovetail.components.secret_store import SecretStore as SecretStore
+    from dovetail.values.context import StepRun as StepRun
+
+_HOMES = {
+    "Alert": "dovetail.components.alerter",
+    "Alerter": "dovetail.components.alerter",
+    "ArtifactStore": "dovetail.components.artifact_store",
+    "Capability": "dovetail.components.component",
+    "Component": "dovetail.components.component",
+    "Deployment": "dovetail.components.model_deployer",
+    "DeploymentStatus": "dovetail.components.model_deployer",
+    "Entry": "dovetail.components.artifact_store",
+    "ExperimentTracker": "dovetail.components.experiment_tracker",
+    "Level": "dovetail.components.alerter",
+    "ModelDeployer": "dovetail.components.model_deployer",
+    "ModelRegistry": "dovetail.components.model_registry",
+    "Orchestrator": "dovetail.components.orchestrator",
+    "RegistryEntry": "dovetail.components.model_registry",
+    "RunControl": "dovetail.components.orchestrator",
+    "Secret": "dovetail.components.component",
+    "SecretStore": "dovetail.components.secret_store",
+    "StepRun": "dovetail.values.context",
+    "Task": "dovetail.components.orchestrator",
+}
+__all__ = sorted(_HOMES)  # noqa: PLE0605  # a sorted list of strings
+
+
+def __getattr__(name: str) -> Any:
+    """Each interface is imported when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
 from dovetail.components.component import Component
@@ -14,10 +15,13 @@ from dovetail.values.encoding import Json
 class ExperimentTracker(Component):
     """One instance per step run: `start`, then any number of `log_…`, then `finish`, also after a failure.
 
-    The record keeps everything that is logged; a tracker is a mirror, so an error in it never fails a step.
+    The record keeps everything that is logged; a tracker is a mirror, so an error in it never fails a step. One that is
+    reached over a network has a field `on_unreachable`, "fail" or "continue": with "fail", what its `check` finds is found
+    before a run whose steps will run; with "continue" the run goes on without it, and the record says so.
     """
 
     component_type: ClassVar[str] = "experiment_tracker"
+    on_unreachable: ClassVar[str]
 
     @abstractmethod
     def start(self, step_run: StepRun) -> None:
@@ -32,6 +36,14 @@ class ExperimentTracker(Component):
     @abstractmethod
     def finish(self, step_run: StepRun) -> None:
         """Close it; `step_run.status` says how the step ended: completed, cached or failed."""
+
+    def log_artifact(self, path: Path, folder: str) -> None:
+        """Keep a copy of the file, or of all in the folder, at `path` under `folder`, "" being the top. One that cannot leaves this out."""
+        raise NotImplementedError(f"The experiment tracker flavor '{self.flavor}' keeps no files.")
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Say these of the step run, in place of what was said under the same names. A tool that cannot leaves this out."""
+        raise NotImplementedError(f"The experiment tracker flavor '{self.flavor}' keeps no tags.")
 
     def url(self, step_run: StepRun) -> str | None:
         """Where a person sees this step run."""

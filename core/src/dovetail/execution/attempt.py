@@ -253,11 +253,11 @@ def _classes(annotation: Any) -> list[type]:
 def save_outputs(attempt: Attempt, scope: StepScope, value: Any, *, annotated: bool) -> dict[str, Any]:
     specs = attempt.step.node.outputs
     values = _split(attempt.step.invocation, value, specs)
-    if not annotated and value is not None:
+    if value is not None and not (annotated and specs):
+        what = "is annotated to return nothing, so its value is not kept" if annotated else "has no return annotation; its value is kept as 'output'"
         code: Any = getattr(attempt.definition.function, "__code__", None)
         warnings.warn_explicit(
-            f"Step '{attempt.step.node.step}' has no return annotation; its value is kept as 'output', by its type "
-            f"{type_name(type(value))}. Annotate it: -> {type(value).__name__}.",
+            f"Step '{attempt.step.node.step}' {what}, though it is a {type_name(type(value))}. Annotate it: -> {type(value).__name__}.",
             UserWarning,
             code.co_filename if code else "dovetail",
             code.co_firstlineno if code else 0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import logging
 import signal
 import sys
 import threading
@@ -26,6 +27,8 @@ from dovetail.ledger import layout
 from dovetail.planning.workspace import Workspace
 from dovetail.values.plan import Plan, PlanStep, Status
 from dovetail.values.processes import process_identity
+
+_log = logging.getLogger("dovetail")
 
 
 def begin(plan: Plan, workspace: Workspace) -> None:
@@ -71,6 +74,8 @@ def execute(
         interrupted = _drive(driver, orchestrator, plan)
         finished = _finish(driver, plan)
     asked = pulse.cancelled.is_set()
+    if "model_registry" in workspace.stack.components:
+        _tell_registry(driver, finished)
     failure = str(driver.first_error) if driver.first_error is not None else None
     driver.announce("dovetail_run_finished", {"status": finished["status"], "seconds": finished["ended"] - plan.created, "error": failure})
     if isinstance(driver.first_error, KeyboardInterrupt) and not asked:
@@ -78,6 +83,14 @@ def execute(
     if interrupted is not None:
         raise interrupted
     return finished, driver.first_error
+
+
+def _tell_registry(driver: Driver, finished: Mapping[str, Any]) -> None:
+    from dovetail.execution.registering import tell_version
+
+    for name, version in finished.get("models", {}).items():
+        if version is not None and Status(finished["status"]).is_success:
+            tell_version(driver.workspace, name, version)
 
 
 def _drive(driver: Driver, orchestrator: Orchestrator, plan: Plan) -> KeyboardInterrupt | None:
@@ -180,7 +193,13 @@ def _prepared(plan: Plan, workspace: Workspace) -> dict[str, Any]:
     run: Mapping[str, Any] = {"id": plan.run_id, "name": plan.run_name, "pipeline": plan.pipeline, "tags": list(plan.tags)}
     for kind in workspace.stack.components:
         component = workspace.stack.build(kind) if kind not in ("artifact_store", "orchestrator", "secret_store") else None
-        said = component.prepare(run) if component is not None else None
+        try:
+            said = component.prepare(run) if component is not None else None
+        except Exception as error:
+            if getattr(component, "on_unreachable", "fail") != "continue":
+                raise
+            said = {"unreachable": f"{type(error).__name__}: {error}"}
+            _log.warning("The run goes on without its %s '%s': %s", kind.replace("_", " "), component.name if component else kind, error)
         if said is not None:
             prepared[kind] = said
     return prepared

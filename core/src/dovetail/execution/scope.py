@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from dovetail.components.experiment_tracker import ExperimentTracker
@@ -61,6 +62,21 @@ class StepScope:
             self.metrics.setdefault(name, []).append([value, step, now])
         self.mirror(lambda tracker: tracker.log_metrics(metrics, step))
 
+    def log_file(self, path: Path, folder: str) -> bool:
+        """Hand a file or folder to the tracker; False where none keeps files."""
+        tracker = self.tracker()
+        if tracker is None or type(tracker).log_artifact is ExperimentTracker.log_artifact:
+            return False
+        self.mirror(lambda tracker: tracker.log_artifact(path, folder))
+        return True
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Record tags of this step run with its metadata, and tell them to a tracker that has tags."""
+        self.metadata.update(tags)
+        tracker = self.tracker()
+        if tracker is not None and type(tracker).set_tags is not ExperimentTracker.set_tags:
+            self.mirror(lambda tracker: tracker.set_tags(tags))
+
     def mirror(self, tell: Callable[[ExperimentTracker], None]) -> None:
         """Tell the stack's tracker; what it raises is noted and harms nothing."""
         try:
@@ -73,6 +89,10 @@ class StepScope:
     def tracker(self) -> ExperimentTracker | None:
         if not self._tracker_made:
             self._tracker_made = True
+            prepared = self.step_run.prepared
+            if isinstance(prepared, dict) and "unreachable" in prepared:
+                self.tracker_errors.append(str(prepared["unreachable"]))
+                return None
             tracker = self.make_tracker()
             if tracker is not None:
                 tracker.start(self.step_run)

@@ -81,4 +81,6 @@ def _sentence(error: Any, value: Any, annotation: Any, where: str) -> str:
     first = error.errors(include_url=False)[0]
     inside = ".".join(str(part) for part in first["loc"])
     at = f" at {inside}" if inside and typing.get_origin(annotation) is not typing.Union else ""
-    return f"{where} is annotated {describe(annotation)} and was given {value!r:.80}{at}: {first['msg'].lower()}."
+    stored = isinstance(getattr(value, "digest", None), str) and hasattr(value, "load")
+    cure = " To hand over what is stored, give its .load(), or ExternalArtifact(it.load()) where it is large." if stored else ""
+    return f"{where} is annotated {describe(annotation)} and was given {value!r:.80}{at}: {first['msg'].lower()}.{cure}"

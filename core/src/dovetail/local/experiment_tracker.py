@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import field
@@ -18,7 +19,8 @@ class LocalTracker(ExperimentTracker):
     """One file for each step run, `<pipeline>/<run id>/<invocation>.jsonl`; each line says what was logged and when.
 
     A line holds `time` (seconds since 1970) and `event`: started (`step`, `run`, `attempt`, …), params (`params`),
-    metrics (`metrics`, `step`), finished (`status`). A retry appends to the same file.
+    metrics (`metrics`, `step`), tags (`tags`), file (`path`, below `<invocation>.files`), finished (`status`). A retry
+    appends to the same file.
     """
 
     path: Path = field(
@@ -49,6 +51,19 @@ class LocalTracker(ExperimentTracker):
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None) -> None:
         self._append("metrics", metrics=dict(metrics), step=step)
+
+    def log_artifact(self, path: Path, folder: str) -> None:
+        assert self._file is not None
+        target = self._file.with_suffix(".files") / folder
+        target.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            shutil.copytree(path, target, dirs_exist_ok=True)
+        else:
+            shutil.copy(path, target)
+        self._append("file", path=f"{folder}/{path.name}".lstrip("/"))
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        self._append("tags", tags=dict(tags))
 
     def finish(self, step_run: StepRun) -> None:
         self._append("finished", status=step_run.status)

@@ -29,6 +29,8 @@ def find_problems(plan: Plan, workspace: Workspace) -> Iterator[str]:
     if not isinstance(orchestrator, Orchestrator):
         yield f"Stack '{workspace.stack.name}' has no orchestrator. Add one: dovetail stack update {workspace.stack.name} -o NAME."
         return
+    if any(step.decision in (Decision.RUN, Decision.LATER) for step in plan.steps):
+        yield from _unreachable(workspace)
     seen: set[int] = set()
     for step in plan.steps:
         if step.decision is Decision.TAKEN:
@@ -50,6 +52,18 @@ def _store_problems(workspace: Workspace) -> Iterator[str]:
         yield from problems
         if not problems:
             _checked.add(mark)
+
+
+def _unreachable(workspace: Workspace) -> Iterator[str]:
+    """What the checks find of components that must be reached for a run to begin."""
+    stack = workspace.stack
+    others = [kind for kind in stack.components if kind not in ("orchestrator", "artifact_store", "secret_store")]
+    needed = [kind for kind in others if getattr(stack.build(kind), "on_unreachable", None) == "fail"]
+    if needed:
+        from dovetail.stack.checks import check_components
+
+        for problem in check_components(stack, needed):
+            yield f"{problem} Or let runs go on without it: `on_unreachable: continue` in its configuration."
 
 
 def _option_problems(step: PlanStep, orchestrator: Orchestrator, workspace: Workspace) -> Iterator[str]:
@@ -108,11 +122,23 @@ def _unsupported(step: PlanStep, orchestrator: Orchestrator, waived: set[str]) -
 def _settings_problems(step: PlanStep, workspace: Workspace) -> Iterator[str]:
     for target, settings in (step.options.get("settings") or {}).items():
         component_type = addressed(workspace, target)
-        if component_type is not None:
+        if component_type is None:
+            meant = _mistyped(target, workspace)
+            if meant is not None:
+                yield f"Step '{step.invocation}' has settings for '{target}', which nothing is called. Did you mean '{meant}'?"
+        else:
             try:
                 workspace.stack.checked_settings(component_type, settings)
             except DovetailError as error:
                 yield f"Step '{step.invocation}', settings for '{target}': {error}"
+
+
+def _mistyped(target: str, workspace: Workspace) -> str | None:
+    """The component type that was meant. Any other name may be that of a component in another stack."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(target, [known.name for known in workspace.registry.component_types()], n=1, cutoff=0.8)
+    return near[0] if near and near[0] != target else None
 
 
 def _refusal(step: PlanStep, setting: str, orchestrator: Orchestrator) -> str:

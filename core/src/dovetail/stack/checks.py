@@ -25,9 +25,15 @@ def check_stack(stack: Stack, deadline: float = DEADLINE) -> list[str]:
         for kind in OBLIGATORY
         if kind not in stack.components
     ]
-    checks = [_Check(stack, spec) for spec in stack.components.values()]
+    return problems + check_components(stack, stack.components, deadline)
+
+
+def check_components(stack: Stack, kinds: Iterable[str], deadline: float = DEADLINE) -> list[str]:
+    """What is wrong with these components of a stack, as `check_stack` tells it."""
+    checks = [_Check(stack, stack.components[kind]) for kind in kinds]
     for check in checks:
         check.start()
+    problems: list[str] = []
     for check in checks:
         check.join(deadline)
         problems += check.found(deadline)
