@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,9 @@ from dovetail.worker import address_of
 
 if TYPE_CHECKING:
     from dovetail.components.artifact_store import ArtifactStore
+
+
+_instead: ContextVar[Callable[[Project, Registry], Stack] | None] = ContextVar("dovetail_stack_instead", default=None)
 
 
 @dataclass(frozen=True)
@@ -54,9 +59,27 @@ def open_workspace(
     """
     project = project or find_project(environ=environ)
     registry = registry or known_registry(environ)
+    instead = _instead.get()
+    if instead is not None and stack is None and snapshot is None:
+        return assemble(project, registry, instead(project, registry))
     if snapshot is not None:
         return assemble(project, registry, Stack.from_snapshot(dict(snapshot), registry, project))
     return assemble(project, registry, resolve_stack(project, registry, stack, environ))
+
+
+@contextmanager
+def active_instead(make: Callable[[Project, Registry], Stack]) -> Iterator[None]:
+    """While it lasts, what the calling code opens as the active stack is what `make` gives: how tests bring a stack of their own."""
+    token = _instead.set(make)
+    try:
+        yield
+    finally:
+        _instead.reset(token)
+
+
+def has_instead() -> bool:
+    """Whether `active_instead` lasts."""
+    return _instead.get() is not None
 
 
 def known_registry(environ: Mapping[str, str] = os.environ) -> Registry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from dovetail.components.artifact_store import ArtifactStore
 from dovetail.components.component import Component
@@ -25,12 +25,15 @@ def check_stack(stack: Stack, deadline: float = DEADLINE) -> list[str]:
         for kind in OBLIGATORY
         if kind not in stack.components
     ]
-    return problems + check_components(stack, stack.components, deadline)
+    return problems + _all_found(stack, [_Check(stack, spec, _problems) for spec in stack.components.values()], deadline)
 
 
 def check_components(stack: Stack, kinds: Iterable[str], deadline: float = DEADLINE) -> list[str]:
-    """What is wrong with these components of a stack, as `check_stack` tells it."""
-    checks = [_Check(stack, stack.components[kind]) for kind in kinds]
+    """What the checks of these components find, as `check_stack` tells it."""
+    return _all_found(stack, [_Check(stack, stack.components[kind], _own_problems) for kind in kinds], deadline)
+
+
+def _all_found(stack: Stack, checks: Sequence[_Check], deadline: float) -> list[str]:
     for check in checks:
         check.start()
     problems: list[str] = []
@@ -41,13 +44,13 @@ def check_components(stack: Stack, kinds: Iterable[str], deadline: float = DEADL
 
 
 class _Check(threading.Thread):
-    def __init__(self, stack: Stack, spec: ComponentSpec) -> None:
+    def __init__(self, stack: Stack, spec: ComponentSpec, find: Callable[[Stack, ComponentSpec], list[str]]) -> None:
         super().__init__(name=f"check {spec.title}", daemon=True)
-        self._stack, self._spec = stack, spec
+        self._stack, self._spec, self._find = stack, spec, find
         self._problems: list[str] | None = None
 
     def run(self) -> None:
-        self._problems = _problems(self._stack, self._spec)
+        self._problems = self._find(self._stack, self._spec)
 
     def found(self, deadline: float) -> list[str]:
         if self._problems is not None:
@@ -66,6 +69,11 @@ def _problems(stack: Stack, spec: ComponentSpec) -> list[str]:
     except Exception as error:
         return [f"{spec.title} cannot be made: {type(error).__name__}: {error}. Correct its configuration."]
     return wrong if component is None else _component_problems(spec, component)
+
+
+def _own_problems(stack: Stack, spec: ComponentSpec) -> list[str]:
+    component = stack.build(spec.component_type)
+    return _component_problems(spec, component) if component is not None else []
 
 
 def _configuration_problems(stack: Stack, spec: ComponentSpec) -> list[str]:

@@ -1,4 +1,12 @@
-"""The conformance kit: one contract class per interface. Inherit it, give its fixtures, and every promise is tested.
+"""For tests: of pipelines (`in_memory`, `run_step`, fakes, faults), and of plugins, one contract class per interface.
+
+    def test_training(frame):
+        with in_memory() as stack:
+            run = training()                            # the real thing, and nothing is left of it
+            assert stack.tracker.told["train"].params == {"rate": 0.1}
+            assert run_step(evaluate, frame=frame).metrics["auc"] > 0.7
+
+Inherit a contract, give its fixtures, and every promise of the interface is tested:
 
     class TestAcmeTracker(ExperimentTrackerContract):
         @pytest.fixture
@@ -19,11 +27,21 @@ if TYPE_CHECKING:
     from dovetail.testing.contract import Contract as Contract
     from dovetail.testing.experiment_tracker import ExperimentTrackerContract as ExperimentTrackerContract
     from dovetail.testing.experiment_tracker import Recorded as Recorded
+    from dovetail.testing.fakes import FakeAlerter as FakeAlerter
+    from dovetail.testing.fakes import FakeDeployer as FakeDeployer
+    from dovetail.testing.fakes import FakeTracker as FakeTracker
+    from dovetail.testing.faults import failing_store as failing_store
+    from dovetail.testing.faults import lost_worker as lost_worker
+    from dovetail.testing.faults import refused_credentials as refused_credentials
+    from dovetail.testing.faults import slow_store as slow_store
     from dovetail.testing.materializer import MaterializerContract as MaterializerContract
     from dovetail.testing.model_deployer import ModelDeployerContract as ModelDeployerContract
     from dovetail.testing.orchestrator import OrchestratorContract as OrchestratorContract
     from dovetail.testing.plugin import PluginContract as PluginContract
     from dovetail.testing.secret_store import SecretStoreContract as SecretStoreContract
+    from dovetail.testing.stacks import in_memory as in_memory
+    from dovetail.testing.stacks import on_disk as on_disk
+    from dovetail.testing.step_runs import run_step as run_step
 
 _HOMES = {
     "ArtifactStoreContract": "artifact_store",
@@ -33,8 +51,18 @@ _HOMES = {
     "ModelDeployerContract": "model_deployer",
     "OrchestratorContract": "orchestrator",
     "PluginContract": "plugin",
+    "FakeAlerter": "fakes",
+    "FakeDeployer": "fakes",
+    "FakeTracker": "fakes",
     "Recorded": "experiment_tracker",
     "SecretStoreContract": "secret_store",
+    "failing_store": "faults",
+    "in_memory": "stacks",
+    "lost_worker": "faults",
+    "on_disk": "stacks",
+    "refused_credentials": "faults",
+    "run_step": "step_runs",
+    "slow_store": "faults",
 }
 __all__ = sorted(_HOMES)  # noqa: PLE0605  # a sorted list of strings
 

@@ -20,9 +20,10 @@ from dovetail.ledger import layout
 from dovetail.local.orchestrator import LocalOrchestrator
 from dovetail.testing.contract import Contract
 from dovetail.testing.elsewhere import elsewhere
+from dovetail.testing.given import alike
 from dovetail.testing.races import at_once, rounds, sizes_seen, ways_to_look
 from dovetail.testing.store_model import run_against_model
-from dovetail.testing.trial import TrialProject, alike
+from dovetail.testing.trial import TrialProject
 from dovetail.values.plan import Status
 
 _CREATORS = 100

@@ -11,7 +11,8 @@ from typing import Any
 
 from dovetail.components.component import Component
 from dovetail.testing import answering
-from dovetail.testing.trial import UNDECLARED, TrialProject
+from dovetail.testing.given import UNDECLARED
+from dovetail.testing.trial import TrialProject
 
 
 @contextlib.contextmanager

@@ -17,7 +17,8 @@ from dovetail.ledger import layout
 from dovetail.local.artifact_store import LocalArtifactStore
 from dovetail.local.orchestrator import LocalOrchestrator
 from dovetail.testing.contract import Contract
-from dovetail.testing.trial import TrialProject, alike
+from dovetail.testing.given import alike
+from dovetail.testing.trial import TrialProject
 from dovetail.values.plan import Status
 
 _MANY = 300

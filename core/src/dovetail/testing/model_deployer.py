@@ -21,8 +21,9 @@ from dovetail.materializers.interface import BaseMaterializer
 from dovetail.registry import Registry
 from dovetail.testing.contract import Contract
 from dovetail.testing.elsewhere import elsewhere
+from dovetail.testing.given import alike
 from dovetail.testing.models import BrokenMaterializer, PickledMaterializer, Scales, ScalesMaterializer
-from dovetail.testing.trial import TrialProject, alike
+from dovetail.testing.trial import TrialProject
 
 _ROWS = [[1, 2], [3, 4.5]]
 

@@ -12,7 +12,8 @@ from dovetail.errors import DovetailError, NameRefused, NotFound
 from dovetail.local.model_deployer import LocalModelDeployer
 from dovetail.stack.stack import ComponentSpec
 from dovetail.testing.contract import Contract
-from dovetail.testing.trial import TrialProject, alike
+from dovetail.testing.given import alike
+from dovetail.testing.trial import TrialProject
 
 _VALUES = {
     "plain": "hunter22",

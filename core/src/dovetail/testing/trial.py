@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -27,47 +27,12 @@ from dovetail.planning.workspace import Workspace, assemble
 from dovetail.registry import Registry
 from dovetail.stack.stack import ComponentSpec, Stack
 from dovetail.stack.validation import validate
-from dovetail.values.encoding import Json
-from dovetail.values.imports import load_object
+from dovetail.testing.given import GivenStack, flavor_of
 from dovetail.values.plan import Plan, PlanStep
 from dovetail.values.project import MARKER, Project
 
-UNDECLARED = "undeclared"  # the flavor of a class that no installed plugin declares
 _PIPELINES = "contract_pipelines"
-C = TypeVar("C", bound=Component)
 _CHOICES = ("DOVETAIL_STACK", "DOVETAIL_PROJECT", "DOVETAIL_PLUGINS", "CI")
-
-
-class GivenStack(Stack):
-    """A stack of these very components. Where it has to make one anew, or another process has to, it is made alike."""
-
-    def __init__(
-        self, given: Mapping[str, Component], specs: Sequence[ComponentSpec], project: TrialProject, waive: Sequence[str] = ()
-    ) -> None:
-        super().__init__("contract", specs, registry=project.registry, project=project.project, waive=waive)
-        self._given = given
-        for kind, component in given.items():
-            spec = self.components[kind]
-            self._built[kind] = component.called(spec.name, spec.flavor)
-
-    def _make(self, spec: ComponentSpec, settings: Mapping[str, Json]) -> Component:
-        if spec.flavor != UNDECLARED:
-            return super()._make(spec, settings)
-        return alike(self._given[spec.component_type], **settings).called(spec.name, spec.flavor)
-
-
-def alike(component: C, **changes: Any) -> C:
-    """Another component of the same configuration, as another process would make it."""
-    return type(component)(**{**component.configuration(), **changes})
-
-
-def flavor_of(cls: type[Component], registry: Registry) -> str:
-    """The name under which an installed plugin declares the class."""
-    top = cls.__module__.partition(".")[0]
-    for spec in registry.flavors(cls.component_type):
-        if spec.target.partition(":")[0].partition(".")[0] == top and load_object(spec.target) is cls:
-            return spec.name
-    return UNDECLARED
 
 
 @dataclass(frozen=True)
@@ -119,7 +84,7 @@ class TrialProject:
     def stack_of(self, *components: Component, more: Sequence[ComponentSpec] = (), waive: Sequence[str] = ()) -> Stack:
         """The stack of these components, and of those that `more` describes."""
         specs = [self.spec_of(component) for component in components]
-        return GivenStack({component.component_type: component for component in components}, [*specs, *more], self, waive)
+        return GivenStack(components, [*specs, *more], self.registry, self.project, waive)
 
     def spec_of(self, component: Component) -> ComponentSpec:
         """What a stack file would say of it: each secret is a reference to a variable, which is set during the test."""
