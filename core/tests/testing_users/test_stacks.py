@@ -102,14 +102,11 @@ def test_what_a_step_raises_is_raised() -> None:
 
 FLOW = """
     from dovetail import Retry, pipeline, step
-    import time
     @step(isolated=True, retry=Retry(max_retries=1))
     def apart() -> int:
-        time.sleep(0.5)
         return 1
     @step(isolated=True)
     def once() -> int:
-        time.sleep(0.5)
         return 1
     @pipeline
     def retried():
@@ -133,10 +130,6 @@ def test_a_worker_that_is_lost_is_tried_again_or_fails_the_step(make_module: Any
 def test_a_worker_that_is_this_process_cannot_be_lost() -> None:
     @step
     def slow() -> int:
-        import time
-
-        get_step_context().run  # noqa: B018  # who asks is recorded as running
-        time.sleep(0.2)
         return 1
 
     @pipeline

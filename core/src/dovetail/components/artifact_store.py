@@ -59,6 +59,10 @@ class ArtifactStore(Component):
         folder, _, name = path.rpartition("/")
         return next((entry for entry in self.scan(folder) if entry.name == name and not entry.is_folder), None)
 
+    def folders(self, folder: str) -> list[str]:
+        """The names of the folders that `scan` would give. Override it where these alone are asked for faster."""
+        return [entry.name for entry in self.scan(folder) if entry.is_folder]
+
     def walk(self, folder: str) -> Iterator[tuple[str, Entry]]:
         """Every object below the folder, with its path. Override it where the store lists deeply in one request."""
         for entry in self.scan(folder):

@@ -76,9 +76,10 @@ class WorkerProcess:
                 self._process.kill()
                 self._process.wait()
 
-    def kill(self) -> None:
-        """End it at once; who waits for its answer is told of its death."""
+    def kill(self) -> int:
+        """End it at once; who waits for its answer is told of its death. Gives its pid."""
         self._process.kill()
+        return self._process.pid
 
     def close(self) -> None:
         """Let a worker go that no step waits for."""

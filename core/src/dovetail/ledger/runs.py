@@ -129,13 +129,12 @@ class RunRecords:
 
 def run_ids(records: Records, day: str) -> Iterator[str]:
     """The runs of a day, newest first."""
-    names = [entry.name for entry in records.store.scan(f"runs/{day}") if entry.is_folder]
-    return filter(layout.is_run_id, sorted(names, reverse=True))
+    return filter(layout.is_run_id, sorted(records.store.folders(f"runs/{day}"), reverse=True))
 
 
 def days(records: Records) -> list[str]:
     """The days that have runs, newest first."""
-    return sorted((entry.name for entry in records.store.scan("runs") if entry.is_folder), reverse=True)
+    return sorted(records.store.folders("runs"), reverse=True)
 
 
 def plan_from(path: str, record: Mapping[str, Any]) -> Plan:

@@ -114,6 +114,13 @@ class LocalArtifactStore(ArtifactStore):
                     continue  # deleted while we looked
                 yield Entry(child.name, is_folder=False, size=status.st_size, modified=status.st_mtime)
 
+    def folders(self, folder: str) -> list[str]:
+        try:
+            with os.scandir(self._within(folder)) as children:
+                return [child.name for child in children if child.is_dir(follow_symlinks=False) and (folder or child.name != _ASIDE)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
     def stat(self, path: str) -> Entry | None:
         try:
             status = os.stat(self._within(path))

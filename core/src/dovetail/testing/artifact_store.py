@@ -192,11 +192,13 @@ class ArtifactStoreContract(Contract):
         assert sorted((e.name, e.is_folder, e.size) for e in store.scan(f"{place}/a")) == [("b", True, 0), ("one", False, 5)]
         assert sorted((e.name, e.is_folder) for e in store.scan(place)) == [("a", True), ("a.b", False), ("ab", True)]
         assert place.partition("/")[0] in {entry.name for entry in store.scan("")}
+        assert sorted(store.folders(place)) == ["a", "ab"]
 
     def test_nothing_lies_in_a_folder_that_does_not_exist(self, store: ArtifactStore, place: str) -> None:
         store.create(f"{place}/object", b"x")
         for folder in (f"{place}/nothing", f"{place}/object", f"{place}/obj"):
             assert list(store.scan(folder)) == []
+            assert store.folders(folder) == []
             assert list(store.walk(folder)) == []
 
     def test_walking_finds_every_object_below(self, store: ArtifactStore, place: str) -> None:

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from dovetail.client.client import Client
 from dovetail.components.component import Component
 from dovetail.errors import ConfigurationError
-from dovetail.ledger.ledger import Ledger
-
-_LOOK = 0.02  # seconds between looks for the worker
 
 
 @contextmanager
@@ -78,45 +71,25 @@ def _wrapped(target: Any, names: tuple[str, ...], before: Callable[[str], None])
 
 @contextmanager
 def lost_worker(step: str, *, times: int = 1) -> Iterator[list[int]]:
-    """Worker processes that run the step are killed, as by a machine that runs out of memory, `times` times. Needs `on_disk`.
+    """The first `times` worker processes that are given the step are killed, as by a machine that runs out of memory.
 
-    Gives the list of the pids that were killed. Only runs that begin inside the `with` are looked at. A step that runs in
-    this process is refused with ConfigurationError at the end: ask for a process, `@step(isolated=True)`.
+    Gives the list of their pids. Raises ConfigurationError at the end where no worker was given the step: outside
+    `on_disk`, or because it shares the process of the run.
     """
-    client, killed, stop, problems = Client(), list[int](), threading.Event(), list[str]()
-    before = {run.id for run in client.list_runs(limit=None)}
+    from dovetail.execution.worker_process import WorkerProcess
 
-    def hunt() -> None:
-        done: set[tuple[str, int]] = set()
-        while not stop.wait(_LOOK) and len(killed) < times and not problems:
-            for run_id, number, pid in _attempts(client.ledger, before, step):
-                if (run_id, number) in done:
-                    continue
-                done.add((run_id, number))
-                if pid == os.getpid():
-                    problems.append(f"Step '{step}' runs in this process, so its worker cannot be lost. Give it one: @step(isolated=True).")
-                    break
-                os.kill(pid, signal.SIGKILL)
-                killed.append(pid)
-                break
+    killed: list[int] = []
+    send = WorkerProcess.run
 
-    hunter = threading.Thread(target=hunt, name="dovetail-lost-worker", daemon=True)
-    hunter.start()
+    def run(worker: WorkerProcess, task: Mapping[str, Any], timeout: float | None, stop: Callable[[], bool]) -> dict[str, Any]:
+        if task["invocation"] == step and len(killed) < times:
+            killed.append(worker.kill())
+        return send(worker, task, timeout, stop)
+
+    WorkerProcess.run = run  # type: ignore[method-assign]  # for as long as the fault lasts
     try:
         yield killed
     finally:
-        stop.set()
-        hunter.join()
-    if problems:
-        raise ConfigurationError(problems[0])
-
-
-def _attempts(ledger: Ledger, before: set[str], step: str) -> Iterator[tuple[str, int, int]]:
-    """(run, attempt, pid) of every attempt at the step that began in runs that are not among `before`."""
-    for day in ledger.store.scan("runs"):
-        for run in ledger.store.scan(f"runs/{day.name}"):
-            records = ledger.run(run.name)
-            for number in records.attempts(step) if run.name not in before else ():
-                started = records.attempt(step, number)
-                if started is not None and records.attempt(step, number, "ended") is None and records.outcome(step) is None:
-                    yield run.name, number, int(started["pid"])
+        WorkerProcess.run = send  # type: ignore[method-assign]
+    if not killed:
+        raise ConfigurationError(f"No worker was given step '{step}', so none was lost. Use on_disk(), and give the step a process: @step(isolated=True).")
