@@ -189,3 +189,14 @@ def test_no_command_ever_prints_a_secret(cli: Cli, does: Cli, applied: None) -> 
         for output in ((), ("--output", "json"), ("--output", "yaml")):
             said = cli("--debug", *command, *output)
             assert "very-secret-value" not in said.out + said.err, command
+
+
+def test_a_store_that_a_later_version_wrote_is_found_by_the_checks(cli: Cli, folder: Path) -> None:
+    store = folder / ".dovetail" / "store"
+    store.mkdir(parents=True)
+    (store / "format.json").write_text('{"store": "x", "layout": 99, "hash": "blake3"}')
+    for command in (("stack", "check"), ("doctor",)):
+        said = cli(*command)
+        assert said.code == 1
+        assert "has layout 99" in said.out + said.err
+        assert "pip install --upgrade dovetail" in said.out + said.err

@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from typing import Any
+
 from dovetail import Environment, RunFailed, pipeline, step
 from dovetail.errors import GraphError, PreflightFailed
 
@@ -374,3 +376,27 @@ def test_steps_of_a_generator_function_are_refused_while_tracing() -> None:
 
     with pytest.raises(GraphError, match="return list"):
         p()
+
+
+def test_a_timeout_counts_from_when_the_step_begins(make_module: Any) -> None:
+    """Not from when its worker is started, which imports the step's module first."""
+    flow = make_module("""
+        import os, time
+        from dovetail import pipeline, step
+
+        if "DOVETAIL_TEST_SLOW_IMPORT" in os.environ:
+            time.sleep(1.5)
+
+        @step(timeout=1)
+        def quick() -> int:
+            return 1
+
+        @pipeline
+        def p():
+            quick()
+    """)
+    os.environ["DOVETAIL_TEST_SLOW_IMPORT"] = "1"
+    try:
+        assert flow.p().status == "completed"
+    finally:
+        del os.environ["DOVETAIL_TEST_SLOW_IMPORT"]

@@ -107,10 +107,10 @@ def _plugins(session: Session) -> Iterator[tuple[str, bool, str]]:
 
 
 def _stack(session: Session) -> Iterator[tuple[str, bool, str]]:
-    from dovetail.stack import check_stack
+    from dovetail.cli.stacks import problems_of
 
     yield "active stack", True, f"{session.choice.name}, by {session.choice.source}"
-    problems = check_stack(session.stack())
+    problems = problems_of(session.stack())
     yield from (("stack", False, problem) for problem in problems)
     if not problems:
         yield "stack", True, "every component can be used"

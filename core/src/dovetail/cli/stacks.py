@@ -9,10 +9,11 @@ import click
 
 from dovetail.cli.output import output_option, print_one, print_rows
 from dovetail.cli.session import Session, pass_session
-from dovetail.errors import ConfigurationError
+from dovetail.errors import ConfigurationError, StoreError
 
 if TYPE_CHECKING:
-    from dovetail.stack import ComponentSpec, StackStore
+
+    from dovetail.stack import ComponentSpec, Stack, StackStore
     from dovetail.stack.files import StackFile
 
 
@@ -133,15 +134,28 @@ def describe(session: Session, name: str | None, output: str) -> None:
 @pass_session
 def check(session: Session, name: str | None) -> None:
     """Try every component of a stack, by default the active one, and say what is wrong with it."""
-    from dovetail.stack import check_stack
-
     found = session.stack(name)
-    problems = check_stack(found)
+    problems = problems_of(found)
     for problem in problems:
         click.echo(f"- {problem}")
     if problems:
         click.get_current_context().exit(1)
     session.say(f"Stack '{found.name}' can be used.")
+
+
+def problems_of(stack: Stack) -> list[str]:
+    """Everything that is wrong with a stack's components, and with the ledger in its store."""
+    from dovetail.ledger.records import Records
+    from dovetail.stack import check_stack
+
+    problems = check_stack(stack)
+    store: Any = stack.build("artifact_store") if not problems else None
+    if store is not None:
+        try:
+            Records(store).format()
+        except StoreError as error:
+            problems.append(str(error))
+    return problems
 
 
 @stack.command()

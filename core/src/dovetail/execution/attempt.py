@@ -80,13 +80,13 @@ def perform(attempt: Attempt) -> dict[str, Any]:
             outputs = _execute(attempt, scope)
         outcome = _outcome(attempt, scope, started, Status.COMPLETED, outputs)
     except BaseException as error:
-        scope.end(Status.FAILED)
+        scope.end(Status.FAILED, attempt.inputs, {})
         outcome = _outcome(attempt, scope, started, ending(error), {}, error)
         flush(scope)
         raise AttemptFailed(error, outcome) from error
     finally:
         _untold.pop(scope, None)
-    scope.end(Status.COMPLETED)
+    scope.end(Status.COMPLETED, attempt.inputs, outputs)
     flush(scope)
     commit(attempt.workspace, run, step, attempt.key, outcome)
     return outcome

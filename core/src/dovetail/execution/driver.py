@@ -17,6 +17,7 @@ from dovetail.errors import RunCancelled
 from dovetail.execution.attempt import artifact_name, commit, content_of, make_tracker, named_output
 from dovetail.execution.pool import WorkerPool
 from dovetail.execution.resuming import committed_before
+from dovetail.execution.scope import with_artifacts
 from dovetail.execution.surroundings import to_itself
 from dovetail.execution.tasks import StepTask
 from dovetail.execution.threads import StepThreads
@@ -276,7 +277,7 @@ class Driver:
             "status": Status.CACHED.value, "started": now, "ended": now, "inputs": dict(inputs), "outputs": self._versions_of(step, entry),
             "key": key, "code": step.code, "cached": source, **kept,
         }  # fmt: skip
-        self._mirror_again(step, kept)
+        self._mirror_again(step, outcome)
         self._commit(step, None, outcome)
 
     def _versions_of(self, step: PlanStep, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -299,9 +300,9 @@ class Driver:
         bare = {key: value for key, value in content.items() if key not in ("metadata", "tags")}
         return named_output(self.workspace, self.info, step, spec, bare, content.get("metadata", {}))
 
-    def _mirror_again(self, step: PlanStep, kept: Mapping[str, Any]) -> None:
+    def _mirror_again(self, step: PlanStep, outcome: Mapping[str, Any]) -> None:
         """Tell the tracker what a cached step logged when it ran, marked as cached."""
-        if "experiment_tracker" not in self.workspace.stack.components or not (kept.get("params") or kept.get("metrics")):
+        if "experiment_tracker" not in self.workspace.stack.components or not (outcome.get("params") or outcome.get("metrics")):
             return
         run = StepRun(
             self.plan.run_id, self.plan.run_name, self.plan.pipeline, step.invocation, step.node.step, tags=self.plan.tags,
@@ -312,11 +313,11 @@ class Driver:
             if tracker is None:
                 return
             tracker.start(run)
-            tracker.log_params(kept.get("params", {}))
-            for name, points in kept.get("metrics", {}).items():
+            tracker.log_params(outcome.get("params", {}))
+            for name, points in outcome.get("metrics", {}).items():
                 for value, number, _ in points:
                     tracker.log_metrics({name: value}, number)
-            tracker.finish(run)
+            tracker.finish(with_artifacts(run, self.workspace.ledger, outcome["inputs"], outcome["outputs"]))
         except Exception as error:  # whatever a vendor's client raises; the record has it all
             _log.warning("The experiment tracker failed for cached step '%s': %s", step.invocation, error)
 

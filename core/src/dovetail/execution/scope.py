@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from dovetail.components.experiment_tracker import ExperimentTracker
 from dovetail.errors import DefinitionError
+from dovetail.ledger.ledger import Ledger
+from dovetail.planning.keys import used
 from dovetail.planning.workspace import Workspace
 from dovetail.values.context import StepRun
 from dovetail.values.encoding import NotEncodable, encode
@@ -99,17 +101,31 @@ class StepScope:
             self._tracker = tracker
         return self._tracker
 
-    def end(self, status: str) -> None:
-        """Close the mirror, if it was opened."""
+    def end(self, status: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
+        """Close the mirror, if it was opened, which is told what the step took and gave, as its outcome has it."""
         if self._tracker is not None:
             self.step_run = replace(self.step_run, status=status)
-            self.mirror(lambda tracker: tracker.finish(self.step_run))
+            self.mirror(lambda tracker: tracker.finish(with_artifacts(self.step_run, self.workspace.ledger, inputs, outputs)))
 
     def _note_tracker_error(self, error: Exception) -> None:
         sentence = f"{type(error).__name__}: {error}"
         if sentence not in self.tracker_errors:
             self.tracker_errors.append(sentence)
             _log.warning("The experiment tracker failed in step '%s', and the record keeps what was logged: %s", self.step_run.name, sentence)
+
+
+def with_artifacts(step_run: StepRun, ledger: Ledger, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> StepRun:
+    """The step run with the artifacts that it took and gave, for its tracker."""
+    artifacts = ledger.artifacts
+
+    def told(digest: str, name: Any, version: Any) -> dict[str, Any]:
+        manifest = artifacts.get(digest)
+        kind = manifest.artifact_type
+        return {"artifact": name, "version": version, "digest": digest, "type": manifest.type, "kind": kind, "uri": artifacts.uri(digest)}
+
+    taken = {name: [told(each["artifact"], each.get("name"), each.get("version")) for each in used(given)] for name, given in inputs.items()}
+    gave = {name: told(output["digest"], output.get("artifact"), output.get("version")) for name, output in outputs.items()}
+    return replace(step_run, inputs={name: each for name, each in taken.items() if each}, outputs=gave)
 
 
 def current() -> StepScope | None:

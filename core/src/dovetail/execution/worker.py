@@ -6,7 +6,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,8 +41,8 @@ class Worker:
         store = {"flavor": flavor, "name": flavor, "configuration": configuration}
         return cls(address, open_workspace(snapshot={"name": "worker", "components": {"artifact_store": store}, "waive": []}))
 
-    def run(self, invocation: str, number: int) -> dict[str, Any]:
-        """Run a step's attempt; what is answered is small JSON, what counts is in the ledger."""
+    def run(self, invocation: str, number: int, begun: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        """Run a step's attempt; what is answered is small JSON, what counts is in the ledger. `begun`: called right before."""
         _, _, run_id = read_address(self.address)
         part = self.workspace.ledger.run(run_id).part(invocation)
         info = RunInfo.from_json(part["run"])
@@ -55,6 +55,7 @@ class Worker:
             print(f"The result of step '{step.invocation}' is not cached: {difference}.", file=sys.stderr)
         attempt = Attempt(workspace, info, step, definition, part["inputs"], key, number, descriptors_kept)
         with Pulse(records, process_identity(), flush=lambda: flush_all(run_id), on_cancel=lambda: None, beats=False):
+            begun()
             outcome, error = settle(attempt)
         if outcome is None:
             return {"retry": True, "error": str(error)}
@@ -103,10 +104,14 @@ def serve(answers: int) -> None:
         try:
             if worker is None or worker.address != task["address"]:
                 worker = _successor(worker, task["address"])
-            answer = worker.run(task["invocation"], task["attempt"])
+            answer = worker.run(task["invocation"], task["attempt"], lambda: _tell(answers, {"begun": True}))
         except Exception as error:  # the driver commits for a worker that could not
             answer = {"error": f"{type(error).__name__}: {error}"}
-        os.write(answers, json.dumps(answer).encode() + b"\n")
+        _tell(answers, answer)
+
+
+def _tell(answers: int, said: dict[str, Any]) -> None:
+    os.write(answers, json.dumps(said).encode() + b"\n")
 
 
 def _tasks(answers: int) -> Iterable[bytes]:

@@ -16,6 +16,8 @@ from typing import Any
 from dovetail.errors import StepFailed, StepTimeout
 
 _GRACE = 3.0  # seconds between asking a worker to end and ending it
+_BEGUN = b'{"begun": true}'
+_BEGINNING = 60.0  # seconds that a worker with a timeout has, besides, to start and to import the step's module
 
 
 class WorkerProcess:
@@ -30,19 +32,23 @@ class WorkerProcess:
         self._buffer = b""
 
     def run(self, task: Mapping[str, Any], timeout: float | None, stop: Callable[[], bool]) -> dict[str, Any]:
-        """Send a task and wait for its answer. Raises StepTimeout or StepFailed when the process had to be, or was, ended."""
+        """Send a task and wait for its answer; `timeout` counts from when the step itself begins. Raises StepTimeout or StepFailed when the process had to be, or was, ended."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(task).encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             raise StepFailed(self._death(task)) from None
-        deadline = time.monotonic() + timeout if timeout is not None else None
+        line = self._line(task, timeout, stop, _BEGINNING)
+        answer: dict[str, Any] = json.loads(line if line != _BEGUN else self._line(task, timeout, stop))
+        return answer
+
+    def _line(self, task: Mapping[str, Any], timeout: float | None, stop: Callable[[], bool], more: float = 0.0) -> bytes:
+        deadline = time.monotonic() + timeout + more if timeout is not None else None
         while b"\n" not in self._buffer:
             self._await(task, deadline, timeout, stop)
         line, _, self._buffer = self._buffer.partition(b"\n")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        return line
 
     def _await(self, task: Mapping[str, Any], deadline: float | None, timeout: float | None, stop: Callable[[], bool]) -> None:
         readable, _, _ = select.select([self._answers], [], [], 0.1 if deadline is None else max(0.0, min(0.1, deadline - time.monotonic())))
