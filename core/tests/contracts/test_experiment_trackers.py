@@ -24,10 +24,13 @@ class TestLocalTracker(ExperimentTrackerContract):
 
 
 def read(file: Path) -> Recorded:
-    params, metrics, status = {}, {}, None
+    params, metrics, tags, status = {}, {}, {}, None
     for line in map(json.loads, file.read_text(encoding="utf-8").splitlines()):
         params.update(line.get("params", {}))
+        tags.update(line["tags"] if line["event"] == "tags" else {})
         status = line.get("status")
         for name, value in line.get("metrics", {}).items():
             metrics.setdefault(name, []).append((value, line["step"]))
-    return Recorded(params, metrics, status)
+    folder = file.with_suffix(".files")
+    files = {each.relative_to(folder).as_posix(): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
+    return Recorded(params, metrics, status, files, tags)

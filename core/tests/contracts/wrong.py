@@ -311,7 +311,7 @@ class InMemory(ExperimentTracker):
     RUNS: ClassVar[dict[str, Recorded]] = {}
 
     def start(self, step_run: StepRun) -> None:
-        self._run = self.RUNS.setdefault(key(step_run), Recorded({}, {}))
+        self._run = self.RUNS.setdefault(key(step_run), Recorded({}, {}, None, {}, {}))
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         self._run.params.update(params)
@@ -319,6 +319,14 @@ class InMemory(ExperimentTracker):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None) -> None:
         for name, value in metrics.items():
             self._run.metrics.setdefault(name, []).append((value, step))
+
+    def log_artifact(self, path: Path, folder: str) -> None:
+        for file in (each for each in [path, *path.rglob("*")] if each.is_file()):
+            below = file.name if file == path else file.relative_to(path).as_posix()
+            self._run.files[f"{folder}/{below}".lstrip("/")] = file.read_bytes()
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        self._run.tags.update(tags)
 
     def finish(self, step_run: StepRun) -> None:
         self.RUNS[key(step_run)] = dataclasses.replace(self._run, status=step_run.status)
@@ -354,6 +362,30 @@ class AlwaysContent(InMemory):
         super().finish(dataclasses.replace(step_run, status="completed"))
 
 
+class LosesFiles(InMemory):
+    """Notes where a file was and reads it when the step ends."""
+
+    def start(self, step_run: StepRun) -> None:
+        super().start(step_run)
+        self._noted = []
+
+    def log_artifact(self, path: Path, folder: str) -> None:
+        self._noted.append((path, folder))
+
+    def finish(self, step_run: StepRun) -> None:
+        for path, folder in self._noted:
+            super().log_artifact(path, folder)
+        super().finish(step_run)
+
+
+class LosesTags(InMemory):
+    """Lets the tags that are said last stand for all."""
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        self._run.tags.clear()
+        super().set_tags(tags)
+
+
 class TrackerContract(ExperimentTrackerContract):
     flavor: ClassVar[type[InMemory]] = InMemory
 
@@ -379,6 +411,16 @@ class TestDropsMetrics(TrackerContract):
 class TestAlwaysContent(TrackerContract):
     flavor = AlwaysContent
     caught_by = "test_how_a_step_ended_arrives"
+
+
+class TestLosesFiles(TrackerContract):
+    flavor = LosesFiles
+    caught_by = "test_files_arrive_as_they_were_when_they_were_handed_over"
+
+
+class TestLosesTags(TrackerContract):
+    flavor = LosesTags
+    caught_by = "test_tags_arrive"
 
 
 # -- deployers and secret stores ---------------------------------------------------------------------------------------

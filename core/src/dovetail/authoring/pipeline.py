@@ -14,7 +14,7 @@ from dovetail.client.client import Client
 from dovetail.client.views import Run
 from dovetail.errors import DefinitionError, ParameterError, RunFailed, numbered
 from dovetail.execution.driver import Listener
-from dovetail.execution.hooks import call_run_hook
+from dovetail.execution.hooks import EndedRun, call_run_hook
 from dovetail.execution.importing import importing
 from dovetail.execution.running import begin, execute
 from dovetail.graph.annotations import read_signature
@@ -151,7 +151,7 @@ class Pipeline(Generic[P]):
         with printed(plan, quiet=self._run.quiet) as progress:
             finished, error = execute(plan, workspace, definition, (progress, *self._run.listeners))
         run = Run(Client(workspace=workspace), plan.run_id)
-        call_run_hook(self.options.on_success, self.options.on_failure, finished["status"], error)
+        call_run_hook(self.options.on_success, self.options.on_failure, EndedRun(workspace, finished), error)
         if not Status(finished["status"]).is_success:
             raise RunFailed(_sentence(run, error), run) from error
         return run

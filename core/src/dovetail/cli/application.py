@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from dovetail.cli.lazy import Command, LazyGroup, Section
+from dovetail.cli.lazy import Command, LazyGroup, Section, leave_plugins_out
 from dovetail.cli.session import Session
 from dovetail.errors import DovetailError
 
@@ -69,7 +69,7 @@ SECTIONS = (
     Section(
         "Plugins",
         (
-            Command("plugin", "dovetail.cli.plugins:plugin", "List and check plugins."),
+            Command("plugin", "dovetail.cli.plugins:plugin", "List, install, check and write plugins."),
             Command("integration", "dovetail.cli.plugins:plugin", "Another word for plugin.", hidden=True),
         ),
     ),
@@ -92,6 +92,9 @@ def _print_version(context: click.Context, _parameter: click.Parameter, wanted: 
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option("--quiet", "-q", is_flag=True, help="Print results and errors alone.")
+@click.option(
+    "--no-plugins", is_flag=True, is_eager=True, expose_value=False, callback=leave_plugins_out, help="Use what is built in alone."
+)
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Say which Dovetail this is."
 )

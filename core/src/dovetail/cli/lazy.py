@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import click
 
 from dovetail.cli.session import Session
+
+NARROWED_BY = "DOVETAIL_PLUGINS"  # as the registry reads it, which `--help` need not import
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,28 @@ def _with_global_options(command: click.Command) -> click.Command:
                     [f"--{option}"], is_flag=True, hidden=True, expose_value=False, is_eager=True, callback=_set_on_session
                 )
             )
+    if "--no-plugins" not in taken:
+        command.params.append(
+            click.Option(
+                ["--no-plugins"], is_flag=True, hidden=True, expose_value=False, is_eager=True, callback=leave_plugins_out
+            )
+        )
     return command
+
+
+def leave_plugins_out(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    """Said by the environment, so that the processes which the command starts leave them out too."""
+    if not wanted:
+        return
+    before = os.environ.get(NARROWED_BY)
+    os.environ[NARROWED_BY] = ""
+
+    @context.find_root().call_on_close
+    def put_back() -> None:
+        if before is None:
+            os.environ.pop(NARROWED_BY, None)
+        else:
+            os.environ[NARROWED_BY] = before
 
 
 def _set_on_session(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:

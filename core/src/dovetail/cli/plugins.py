@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
 from dovetail.cli.output import output_option, print_rows
 from dovetail.cli.session import Session, pass_session
-from dovetail.errors import ConfigurationError, NotFound
 
-if TYPE_CHECKING:
-    from dovetail.registry import PluginInfo
+_yes = click.option("--yes", "-y", is_flag=True, help="Do it without asking.")
 
 
 @click.group()
 def plugin() -> None:
-    """List and check plugins.
+    """List, install, check and write plugins.
 
-    DOVETAIL_PLUGINS=a,b narrows Dovetail to these and the built-in one.
+    DOVETAIL_PLUGINS=a,b narrows Dovetail to these and the built-in one; --no-plugins leaves the built-in one alone.
     """
 
 
@@ -26,35 +24,28 @@ def plugin() -> None:
 @output_option
 @pass_session
 def list_(session: Session, output: str) -> None:
-    """List installed plugins and what they bring; a broken one with its reason."""
-    plugins = session.registry.plugins()
-    rows = [
-        {
-            "name": info.name,
-            "distribution": info.distribution,
-            "version": info.version,
-            "status": info.status,
-            "flavors": {kind: list(names) for kind, names in info.flavors.items()},
-            "reason": info.reason,
-        }
-        for info in plugins
-    ]
-    reason = ["reason"] if any(info.reason for info in plugins) else []
-    columns = ["name", "version", "status", "flavors", *reason]
-    shown = [{**row, "flavors": _flavors(info)} for row, info in zip(rows, plugins, strict=True)] if output == "table" else rows
-    print_rows(shown, columns, output)
+    """List plugins: installed, broken with the reason, and available ones that `dovetail plugin install` brings."""
+    from dovetail.cli.plugin_listing import rows_of, table_row
+
+    rows = rows_of(session.registry)
+    reason = ["reason"] if any(row["reason"] for row in rows) else []
+    shown = [table_row(row) for row in rows] if output == "table" else rows
+    print_rows(shown, ["name", "version", "status", "flavors", *reason], output)
 
 
 @plugin.command()
-@click.argument("name", required=False)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @pass_session
-def check(session: Session, name: str | None) -> None:
-    """Import everything that the plugins, or one of them, declare, and say what cannot be used."""
-    plugins = session.registry.plugins()
-    if name is not None and name not in {info.name for info in plugins}:
-        raise NotFound("plugin", name, [info.name for info in plugins])
-    asked = [info for info in plugins if name in (None, info.name)]
-    problems = [problem for info in asked for problem in _problems(session, info)]
+def check(session: Session, names: tuple[str, ...]) -> None:
+    """Say whether what is installed fits together: all plugins, or those that are named.
+
+    Each plugin's requirements, on Dovetail and on libraries, are there in versions that it allows; all that it declares can be
+    imported; no flavor is offered twice. Prints what is wrong with its cure, and ends with exit code 1 then.
+    """
+    from dovetail.cli.plugin_checking import named_plugins, problems_of
+
+    asked = named_plugins(session.registry, names)
+    problems = dict.fromkeys(problem for info in asked for problem in problems_of(session.registry, info))
     for problem in problems:
         click.echo(f"- {problem}")
     if problems:
@@ -62,16 +53,45 @@ def check(session: Session, name: str | None) -> None:
     session.say(f"{len(asked)} plugin{'s' if len(asked) > 1 else ''} can be used: {', '.join(info.name for info in asked)}.")
 
 
-def _flavors(info: PluginInfo) -> str:
-    return "; ".join(f"{kind.replace('_', ' ')}: {', '.join(names)}" for kind, names in info.flavors.items())
+@plugin.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@_yes
+@pass_session
+def install(session: Session, names: tuple[str, ...], yes: bool) -> None:
+    """Install plugins into this Python's environment, by uv where it is found, else by pip.
+
+    NAME is a plugin that `dovetail plugin list` shows as available, a distribution that begins with `dovetail-`, a folder or a
+    wheel. Shows what would change, and asks before it changes anything.
+    """
+    from dovetail.cli.plugin_installing import install_plugins
+
+    install_plugins(session, names, yes=yes)
 
 
-def _problems(session: Session, info: PluginInfo) -> list[str]:
-    problems = [f"Plugin '{info.name}' is broken: {info.reason}."] if info.reason else []
-    for kind, names in info.flavors.items():
-        for name in names:
-            try:
-                session.registry.component_class(kind, name)
-            except ConfigurationError as error:
-                problems.append(str(error))
-    return problems
+@plugin.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@_yes
+@pass_session
+def uninstall(session: Session, names: tuple[str, ...], yes: bool) -> None:
+    """Uninstall plugins; the libraries that they brought stay."""
+    from dovetail.cli.plugin_installing import uninstall_plugins
+
+    uninstall_plugins(session, names, yes=yes)
+
+
+@plugin.command()
+@click.argument("name")
+@click.option("--type", "kind", required=True, metavar="TYPE", help="A component type, such as experiment_tracker, or materializer.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Where to write it; by default dovetail-NAME, here.")
+@pass_session
+def new(session: Session, name: str, kind: str, folder: Path | None) -> None:
+    """Write a plugin that works: a package that installs, with tests that inherit its contract."""
+    from dovetail.cli.plugin_writing import write_plugin
+
+    written = write_plugin(name, kind, folder)
+    session.say(
+        f"Wrote {written}. Next:\n"
+        f"  pip install -e '{written}[test]'\n"
+        f"  pytest {written}\n"
+        f"  dovetail plugin list"
+    )

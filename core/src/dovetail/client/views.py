@@ -88,9 +88,7 @@ class Artifact:
     @property
     def uri(self) -> str:
         """The payload's folder: a path where the store is local, else its place in the store."""
-        payload = self.query.ledger.artifacts.payload(self.digest)
-        local = self.query.ledger.store.local_folder(payload)
-        return str(local) if local is not None else f"{self.query.ledger.store.flavor}:///{payload}"
+        return self.query.ledger.artifacts.uri(self.digest)
 
     @property
     def path(self) -> Path:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dovetail.components.orchestrator import RunControl as RunControl
     from dovetail.components.orchestrator import Task as Task
     from dovetail.components.secret_store import SecretStore as SecretStore
+    from dovetail.components.webhook import WebhookAlerter as WebhookAlerter
     from dovetail.values.context import StepRun as StepRun
 
 _HOMES = {
@@ -46,6 +47,7 @@ _HOMES = {
     "SecretStore": "dovetail.components.secret_store",
     "StepRun": "dovetail.values.context",
     "Task": "dovetail.components.orchestrator",
+    "WebhookAlerter": "dovetail.components.webhook",
 }
 __all__ = sorted(_HOMES)  # noqa: PLE0605  # a sorted list of strings
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dovetail.errors import ConfigurationError, StoreError
 from dovetail.execution.driver import Listener
-from dovetail.execution.hooks import call_recorded_run_hook
+from dovetail.execution.hooks import EndedRun, call_recorded_run_hook
 from dovetail.execution.importing import definition_of, use_package
 from dovetail.execution.resuming import plan_to_resume, recorded_plan
 from dovetail.execution.running import begin, execute
@@ -79,7 +79,7 @@ def resume_recorded(address: str, snapshot: str) -> int:
     print(plan.run_id, flush=True)
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the process ends
     finished, error = execute(plan, workspace, definition_of)
-    call_recorded_run_hook(plan, finished["status"], error)
+    call_recorded_run_hook(plan, EndedRun(workspace, finished), error)
     return ExitCode.DONE if Status(finished["status"]).is_success else ExitCode.FAILED
 
 
@@ -103,5 +103,5 @@ def drive_recorded(address: str, listeners: Iterable[Listener] = ()) -> int:
     use_package(first.ledger.records, plan.package, plan.root)
     workspace = open_workspace(snapshot=plan.stack, project=_project_of(plan))
     finished, error = execute(plan, workspace, definition_of, listeners)
-    call_recorded_run_hook(plan, finished["status"], error)
+    call_recorded_run_hook(plan, EndedRun(workspace, finished), error)
     return ExitCode.DONE if Status(finished["status"]).is_success else ExitCode.FAILED

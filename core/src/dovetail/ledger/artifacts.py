@@ -119,6 +119,12 @@ class Artifacts:
         """The folder in the store that holds the payload, were it there."""
         return f"{self._place(digest_)}/data"
 
+    def uri(self, digest_: str) -> str:
+        """The payload's folder: a path where the store is local, else its place in the store."""
+        payload = self.payload(digest_)
+        local = self._store.local_folder(payload)
+        return str(local) if local is not None else f"{self._store.flavor}:///{payload}"
+
     def damage(self, manifest: Manifest, payload: str) -> Iterator[tuple[str, str]]:
         """Read all of a payload: the path in the store of each file that is not what was written, and what is wrong with it."""
         wanted = {f"{payload}/{name}": entry for name, entry in manifest.files.items()}

@@ -70,12 +70,17 @@ def resolve(given: Mapping[str, Any], output_of: Callable[[str, str], Mapping[st
 
 def references(given: Mapping[str, Any]) -> Iterator[str]:
     """The digests of all artifacts in a resolved input."""
+    return (each["artifact"] for each in used(given))
+
+
+def used(given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """All artifacts in a resolved input, as it names them."""
     if "artifact" in given:
-        yield given["artifact"]
+        yield given
     for item in given.get("list", ()):
-        yield from references(item)
+        yield from used(item)
     for item in given.get("dict", {}).values():
-        yield from references(item)
+        yield from used(item)
 
 
 def changed(now: Mapping[str, Any], then: Mapping[str, Any], code_now: Code | None, code_then: Code | None) -> list[str]:

@@ -12,9 +12,12 @@ from dovetail import hookspecs
 from dovetail.errors import near
 from dovetail.plugin import ComponentType
 from dovetail.registry.installed import InstalledPlugin
+from dovetail.registry.requirements import allows
 from dovetail.values.imports import load_object
 
 T = TypeVar("T")
+FAILURES = (Exception, SystemExit)  # whatever a plugin's code raises, short of the user's Ctrl-C
+_NEWER_CORE = "Update Dovetail if the plugin was built for a newer one (`pip install --upgrade dovetail`), else correct the plugin"
 
 
 class Hooks:
@@ -51,7 +54,7 @@ class Hooks:
         for plugin, call in self._callers_of(hook):
             try:
                 answers = [read(answer) for answer in call()]
-            except Exception as error:
+            except FAILURES as error:
                 self.mark_broken(plugin, f"its hook {hook} gave no usable answer: {_described(error)}")
                 continue
             yield from ((plugin, answer) for answer in answers)
@@ -62,7 +65,7 @@ class Hooks:
         for plugin, call in self._callers_of(hook):
             try:
                 call(event=event)
-            except Exception as error:
+            except FAILURES as error:
                 import logging
 
                 logging.getLogger("dovetail").warning(
@@ -83,13 +86,34 @@ class Hooks:
         return self._callers[hook]
 
     def _register(self, plugin: InstalledPlugin) -> None:
+        refused = self._other_core(plugin)
+        if refused:
+            self.mark_broken(plugin, refused)
+            return
         try:
             module = load_object(plugin.target)
-            self._manager.register(module, name=_label(plugin))
-        except (Exception, SystemExit) as error:
+        except FAILURES as error:
             self.mark_broken(plugin, _described(error))
+            return
+        try:
+            self._manager.register(module, name=_label(plugin))
+        except FAILURES as error:
+            if self._manager.get_plugin(_label(plugin)) is not None:  # some of its hooks are in, and would be called with another's
+                self._manager.unregister(name=_label(plugin))
+            cure = f". {_NEWER_CORE}" if isinstance(error, pluggy.PluginValidationError) else ""
+            self.mark_broken(plugin, f"{_described(error)}{cure}")
         else:
             self._loaded[plugin] = module
+
+    def _other_core(self, plugin: InstalledPlugin) -> str | None:
+        """Why a plugin that asks for other versions of Dovetail than this one is not imported."""
+        core = next((other.version for other in self.plugins if other.built_in), "")
+        if not core or not plugin.core or allows(plugin.core, core):
+            return None
+        return (
+            f"{plugin.distribution} {plugin.version} was built for dovetail{plugin.core}, and this is dovetail {core}. Run "
+            f"`pip install --upgrade dovetail {plugin.distribution}` for versions that fit together"
+        )
 
     def _add_component_types(self) -> None:
         for plugin, call in self._callers_of("dovetail_component_types"):
@@ -97,7 +121,7 @@ class Hooks:
                 kinds = [kind for answer in call() for kind in answer]
                 for kind in kinds:
                     self._add_component_type(kind)
-            except Exception as error:
+            except FAILURES as error:
                 self.mark_broken(plugin, f"its hook dovetail_component_types gave no usable component types: {_described(error)}")
 
     def _add_component_type(self, kind: ComponentType) -> None:
@@ -118,7 +142,9 @@ class Hooks:
             if caller.has_spec() or all(impl.optionalhook for impl in caller.get_hookimpls()):
                 continue
             known = [name for name in vars(self._manager.hook) if getattr(self._manager.hook, name).has_spec()]
-            self.mark_broken(plugin, f"it implements the hook '{caller.name}', which does not exist. {near(caller.name, known)}")
+            self.mark_broken(
+                plugin, f"it implements the hook '{caller.name}', which does not exist. {near(caller.name, known)} {_NEWER_CORE}"
+            )
 
 
 def _label(plugin: InstalledPlugin) -> str:

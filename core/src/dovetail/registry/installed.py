@@ -5,24 +5,31 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from dovetail.errors import ConfigurationError, near
 
 GROUP = "dovetail"
 BUILT_IN = "dovetail.local"
 NARROWED_BY = "DOVETAIL_PLUGINS"
+_FACT = re.compile(r"^(Name|Version):[ \t]*(.*?)[ \t]*$", re.MULTILINE)
+_REQUIRES = re.compile(r"^Requires-Dist:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
+_ON_CORE = re.compile(r"dovetail(?![\w.-])\s*(?:\[[^\]]*\])?\s*\(?([^;()]*)\)?\s*(?:;.*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledPlugin:
-    """One entry point. `target`: the module, or `module:object`, that holds its hook implementations."""
+    """One entry point. `target`: the module, or `module:object`, that holds its hook implementations.
+
+    `core`: the versions of Dovetail that its distribution asks for, such as `>=0.2,<1`; "" where it does not say.
+    """
 
     name: str
     target: str
     distribution: str
     version: str
+    core: str = field(default="", compare=False)
 
     @property
     def built_in(self) -> bool:
@@ -76,7 +83,8 @@ def _from_metadata(places: Sequence[str]) -> Iterator[InstalledPlugin]:
         seen.add(_folded(name))
         for point in found.entry_points:
             if point.group == GROUP:
-                yield InstalledPlugin(point.name, _target(point.value), name, str(found.version))
+                core = _core_versions(found.requires or ())
+                yield InstalledPlugin(point.name, _target(point.value), name, str(found.version), core)
 
 
 # The standard library's importlib.metadata answers the same, but importing it brings the e-mail parser, archives and
@@ -104,14 +112,22 @@ def _from_info(folder: str) -> Iterator[InstalledPlugin]:
     if f"[{GROUP}]" not in text:
         return
     facts = _read(folder, "METADATA") or _read(folder, "PKG-INFO")
-    head = dict(re.findall(r"^(Name|Version):[ \t]*(.*?)[ \t]*$", facts.partition("\n\n")[0], re.MULTILINE))
+    head = facts.partition("\n\n")[0]
+    named = dict(_FACT.findall(head))
+    core = _core_versions(_REQUIRES.findall(head))
     section = ""
     for line in map(str.strip, text.splitlines()):
         if line.startswith("["):
             section = line.strip("[]").strip()
         elif section == GROUP and "=" in line and not line.startswith(("#", ";")):
             name, _, value = line.partition("=")
-            yield InstalledPlugin(name.strip(), _target(value), head.get("Name", ""), head.get("Version", ""))
+            yield InstalledPlugin(name.strip(), _target(value), named.get("Name", ""), named.get("Version", ""), core)
+
+
+def _core_versions(requirements: Iterable[str]) -> str:
+    """The ranges of all requirements on Dovetail that belong to no extra."""
+    ranges = [_ON_CORE.fullmatch(requirement.strip()) for requirement in requirements if "extra" not in requirement.partition(";")[2]]
+    return ",".join(filter(None, (match[1].strip() for match in ranges if match)))
 
 
 def _read(folder: str, name: str) -> str:

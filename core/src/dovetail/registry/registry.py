@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import os
-import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from typing import Any
 from dovetail.components.component import Component
 from dovetail.errors import ConfigurationError, NotFound, PluginBroken
 from dovetail.plugin import ComponentType, FlavorSpec, MaterializerSpec
-from dovetail.registry.hooks import Hooks
+from dovetail.registry.hooks import FAILURES, Hooks
 from dovetail.registry.installed import InstalledPlugin, installed_plugins, narrowed
+from dovetail.registry.official import official_plugin, official_plugins
+from dovetail.registry.requirements import folded, unmet_requirements
 from dovetail.values.imports import load_object
-
-_REQUIREMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,24 +99,39 @@ class Registry:
     def _missing(self, kind: ComponentType, name: str) -> ConfigurationError:
         broken = {plugin: reason for plugin, reason in self._hooks.broken.items() if not plugin.built_in}
         for plugin, reason in broken.items():
-            if _folded(name) in (_folded(plugin.name), _folded(plugin.distribution.removeprefix("dovetail-"))):
+            if folded(name) in (folded(plugin.name), folded(plugin.distribution.removeprefix("dovetail-"))):
                 return PluginBroken(
                     f"The {_words(kind)} flavor '{name}' cannot be used: plugin {_titled(plugin)} is broken: {reason}."
                 )
-        cure = f"If a plugin brings it, install that, by convention `pip install dovetail-{_folded(name)}`."
+        cure = self._cure(name)
         if broken:
             listed = "; ".join(f"{_titled(plugin)}: {reason}" for plugin, reason in broken.items())
             cure += f" Broken plugins, which may have brought it: {listed}."
         return NotFound(f"{_words(kind)} flavor", name, self._offers(kind.name), cure)
 
+    def _cure(self, name: str) -> str:
+        """What to install, or to let in, for a flavor that no plugin offers."""
+        present = {folded(plugin.distribution) for plugin in installed_plugins()}
+        loaded = {folded(plugin.distribution) for plugin in self._hooks.plugins}
+        absent = {each.name: each for each in official_plugins().values() if folded(each.distribution) not in loaded}
+        named = official_plugin(name, absent)
+        if named is None:
+            close = difflib.get_close_matches(folded(name), absent, n=1, cutoff=0.75)
+            meant = f"Plugins that are not installed: {', '.join(absent)}. " if absent else ""
+            meant = f"Did you mean '{close[0]}', which `dovetail plugin install {close[0]}` brings? " if close else meant
+            return f"{meant}If a plugin from elsewhere brings it, install that, by convention `pip install dovetail-{folded(name)}`."
+        if folded(named.distribution) in present:
+            return f"The plugin '{named.name}' is installed, and DOVETAIL_PLUGINS or --no-plugins leaves it out; let it in."
+        return f"The plugin '{named.name}' brings it and is not installed. Run `dovetail plugin install {named.name}`."
+
     def component_class(self, component_type: str, flavor: str) -> type[Component]:
         """The class, ready for use. ConfigurationError with the pip command when a library that it needs is not installed."""
         spec = self.flavor(component_type, flavor)
-        missing = missing_requirements(spec) if spec.requires and (component_type, flavor) not in self._complete else []
-        if missing:
+        unmet = unmet_requirements(spec.requires) if spec.requires and (component_type, flavor) not in self._complete else []
+        if unmet:
             raise ConfigurationError(
-                f"The {component_type.replace('_', ' ')} flavor '{flavor}' needs {', '.join(missing)}, which is not installed. "
-                f"Run `pip install {' '.join(shlex.quote(requirement) for requirement in missing)}`."
+                f"The {component_type.replace('_', ' ')} flavor '{flavor}' needs {'; '.join(map(str, unmet))}. "
+                f"Run `pip install {' '.join(shlex.quote(each.requirement) for each in unmet)}`."
             )
         self._complete.add((component_type, flavor))
         return self.declared_class(component_type, flavor)
@@ -127,12 +142,12 @@ class Registry:
         kind = self.component_type(component_type)
         try:
             found = load_object(spec.target)
-        except (Exception, SystemExit) as error:
+            interface: Any = load_object(kind.interface) if kind.interface else Component
+        except FAILURES as error:
             raise PluginBroken(
                 f"The {_words(kind)} flavor '{flavor}' of plugin {self._supplier(kind, flavor)} cannot be imported from "
                 f"{spec.target}: {type(error).__name__}: {error}. Repair or reinstall the plugin."
             ) from error
-        interface: Any = load_object(kind.interface) if kind.interface else Component
         if not (isinstance(found, type) and issubclass(found, interface)):
             raise PluginBroken(
                 f"The {_words(kind)} flavor '{flavor}' of plugin {self._supplier(kind, flavor)} names {spec.target}, which is no "
@@ -157,6 +172,15 @@ class Registry:
                 if commands.setdefault(name, target) != target:
                     self._hooks.mark_broken(plugin, f"its command '{name}' is offered by another plugin too")
         return commands
+
+    def declared_targets(self, info: PluginInfo) -> list[tuple[str, str]]:
+        """What a plugin declares besides flavors, each with its import string; imports none of them."""
+        materializers = self._hooks.answers("dovetail_materializers", functools.partial(_all_of, MaterializerSpec))
+        commands = self._hooks.answers("dovetail_cli_commands", _command_table)
+        found = [(plugin, f"materializer of {', '.join(spec.types)}", spec.target) for plugin, specs in materializers for spec in specs]
+        found += [(plugin, f"command '{name}'", target) for plugin, table in commands for name, target in table.items()]
+        own = (info.name, info.distribution)
+        return [(what, target) for plugin, what, target in found if (plugin.name, plugin.distribution) == own]
 
     def observe(self, hook: str, event: Mapping[str, Any]) -> None:
         """Tell every observer. `hook`: such as `dovetail_run_started`. Never raises for what an observer does."""
@@ -183,18 +207,7 @@ class Registry:
 
 def missing_requirements(spec: FlavorSpec) -> list[str]:
     """The requirements of a flavor of which no version is installed."""
-    if not spec.requires:
-        return []
-    from importlib import metadata
-
-    missing = []
-    for requirement in spec.requires:
-        name = _REQUIREMENT_NAME.match(requirement)
-        try:
-            metadata.distribution(name[0] if name else requirement)
-        except metadata.PackageNotFoundError:
-            missing.append(requirement)
-    return missing
+    return [each.requirement for each in unmet_requirements(spec.requires) if each.found is None]
 
 
 def _all_of(cls: type[Any], answer: Any) -> list[Any]:
@@ -222,7 +235,3 @@ def _titled(plugin: InstalledPlugin) -> str:
 
 def _words(kind: ComponentType) -> str:
     return kind.name.replace("_", " ")
-
-
-def _folded(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).casefold()

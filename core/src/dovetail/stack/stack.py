@@ -120,8 +120,9 @@ class Stack:
         self._references.revealed.update(_texts([resolved[key] for key in secret_fields(cls) if key in resolved]))
         try:
             made = cls(**constructor_arguments(cls, resolved, self.project.root))
-        except (DovetailError, TypeError, ValueError) as error:
-            reason = redact(str(error), self.secrets())
+        except (Exception, SystemExit) as error:
+            said = str(error) if isinstance(error, (DovetailError, TypeError, ValueError)) else f"{type(error).__name__}: {error}"
+            reason = redact(said, self.secrets())
             raise ConfigurationError(
                 f"{spec.title} of stack '{self.name}' (flavor {spec.flavor}) cannot be made: {reason}"
             ) from None

@@ -23,6 +23,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dovetail.testing.alerter import AlerterContract as AlerterContract
+    from dovetail.testing.alerter import Delivered as Delivered
     from dovetail.testing.artifact_store import ArtifactStoreContract as ArtifactStoreContract
     from dovetail.testing.contract import Contract as Contract
     from dovetail.testing.experiment_tracker import ExperimentTrackerContract as ExperimentTrackerContract
@@ -42,10 +44,13 @@ if TYPE_CHECKING:
     from dovetail.testing.stacks import in_memory as in_memory
     from dovetail.testing.stacks import on_disk as on_disk
     from dovetail.testing.step_runs import run_step as run_step
+    from dovetail.testing.webhook import webhook_endpoint as webhook_endpoint
 
 _HOMES = {
+    "AlerterContract": "alerter",
     "ArtifactStoreContract": "artifact_store",
     "Contract": "contract",
+    "Delivered": "alerter",
     "ExperimentTrackerContract": "experiment_tracker",
     "MaterializerContract": "materializer",
     "ModelDeployerContract": "model_deployer",
@@ -63,6 +68,7 @@ _HOMES = {
     "refused_credentials": "faults",
     "run_step": "step_runs",
     "slow_store": "faults",
+    "webhook_endpoint": "webhook",
 }
 __all__ = sorted(_HOMES)  # noqa: PLE0605  # a sorted list of strings
 

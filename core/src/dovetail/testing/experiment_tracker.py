@@ -30,11 +30,20 @@ class Recorded:
 
     `params`: by name, each as it is or as text. `metrics`: (value, step) in the order of logging, by name; a step is None
     where the tool keeps none. `status`: how the step ended as the step run's own `status` says it, None while it is open.
+    `files`: their content, by the folder and name they were kept under; `tags`: by name. A tracker that keeps none leaves
+    these out; what the tool adds by itself may be there too.
     """
 
     params: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Sequence[tuple[float, int | None]]] = field(default_factory=dict)
     status: str | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def logged(self) -> tuple[Mapping[str, Any], Mapping[str, Sequence[tuple[float, int | None]]], str | None]:
+        """What steps say by `log_params` and `log_metrics`, and how they ended: tools add nothing to these."""
+        return self.params, self.metrics, self.status
 
 
 Read = Callable[[StepRun], Recorded]
@@ -105,6 +114,52 @@ class ExperimentTrackerContract(Contract):
             arrived = recorded(step_run)
             assert [arrived.metrics[metric][0][0] for metric in ("val_loss", "val loss/a-b.c")] == [0.5, 0.25]
 
+    def test_files_arrive_as_they_were_when_they_were_handed_over(self, begin: Any, recorded: Read, tmp_path: Path) -> None:
+        """Skipped where the tracker does not override `log_artifact`."""
+        own, step_run = begin()
+        if not _keeps_files(own):
+            _finish(own, step_run)
+            pytest.skip("it keeps no files: it does not override log_artifact")
+        first, report = tmp_path / "größe 1.txt", tmp_path / "report"
+        first.write_bytes(b"a note")
+        (report / "deep").mkdir(parents=True)
+        (report / "index.html").write_bytes(b"<p>")
+        (report / "deep" / "data.bin").write_bytes(bytes(range(256)))
+        for path, folder in ((first, ""), (first, "plots/early"), (report, "report")):
+            own.log_artifact(path, folder)
+        first.write_bytes(b"another note")
+        _finish(own, step_run)
+        expected = {
+            "größe 1.txt": b"a note", "plots/early/größe 1.txt": b"a note", "report/index.html": b"<p>", "report/deep/data.bin": bytes(range(256)),
+        }  # fmt: skip
+        arrived = recorded(step_run).files
+        assert {path: arrived.get(path) for path in expected} == expected
+
+    def test_a_file_that_is_kept_again_takes_the_place_of_the_first(self, begin: Any, recorded: Read, tmp_path: Path) -> None:
+        """Skipped where the tracker does not override `log_artifact`."""
+        own, step_run = begin()
+        if not _keeps_files(own):
+            _finish(own, step_run)
+            pytest.skip("it keeps no files: it does not override log_artifact")
+        for content in (b"first", b"second"):
+            (tmp_path / "state.bin").write_bytes(content)
+            own.log_artifact(tmp_path / "state.bin", "states")
+        _finish(own, step_run)
+        assert recorded(step_run).files["states/state.bin"] == b"second"
+
+    def test_tags_arrive(self, begin: Any, recorded: Read) -> None:
+        """Skipped where the tracker does not override `set_tags`."""
+        own, step_run = begin()
+        if not _keeps_tags(own):
+            _finish(own, step_run)
+            pytest.skip("it keeps no tags: it does not override set_tags")
+        own.set_tags({"team": "fraud", "kind": "größe"})
+        own.set_tags({"team": "risk", "data.version": "7"})
+        _finish(own, step_run)
+        arrived = recorded(step_run).tags
+        expected = {"team": "risk", "kind": "größe", "data.version": "7"}
+        assert {name: arrived.get(name) for name in expected} == expected
+
     def test_how_a_step_ended_arrives(self, begin: Any, recorded: Read) -> None:
         for status in (Status.COMPLETED, Status.FAILED, Status.CACHED):
             own, step_run = begin()
@@ -118,17 +173,24 @@ class ExperimentTrackerContract(Contract):
         _finish(own, step_run)
         assert recorded(step_run).status == "completed"
 
-    def test_nothing_of_one_step_run_reaches_the_next(self, begin: Any, recorded: Read) -> None:
+    def test_nothing_of_one_step_run_reaches_the_next(self, begin: Any, recorded: Read, tmp_path: Path) -> None:
         first, first_run = begin(name="first")
         first.log_params({"number": 1})
         first.log_metrics({"loss": 1.0}, 0)
+        (tmp_path / "note.txt").write_bytes(b"of the first")
+        if _keeps_files(first):
+            first.log_artifact(tmp_path / "note.txt", "")
+        if _keeps_tags(first):
+            first.set_tags({"owner": "first"})
         _finish(first, first_run, Status.FAILED)
         before = recorded(first_run)
         second, second_run = begin(name="second", run_id=first_run.run_id, prepared=first_run.prepared)
         second.log_metrics({"loss": 2.0}, 0)
         _finish(second, second_run)
         assert recorded(first_run) == before
-        assert recorded(second_run) == Recorded({}, {"loss": [(2.0, 0)]}, "completed")
+        arrived = recorded(second_run)
+        assert arrived.logged == ({}, {"loss": [(2.0, 0)]}, "completed")
+        assert ("note.txt" in arrived.files, "owner" in arrived.tags) == (False, False)
 
     def test_a_step_run_that_nothing_was_logged_to_is_not_left_open(self, begin: Any, recorded: Read) -> None:
         own, step_run = begin()
@@ -136,7 +198,7 @@ class ExperimentTrackerContract(Contract):
         other, other_run = begin(name="other")
         other.log_metrics({"loss": 3.0}, 0)
         _finish(other, other_run)
-        assert recorded(step_run) == Recorded({}, {}, "completed")
+        assert recorded(step_run).logged == ({}, {}, "completed")
 
     def test_step_runs_at_once_do_not_mix(self, begin: Any, recorded: Read, tracker: ExperimentTracker) -> None:
         """In one process, unless the tracker says that it needs one to itself."""
@@ -212,7 +274,7 @@ class ExperimentTrackerContract(Contract):
         trial = project.on(LocalOrchestrator(), LocalArtifactStore(path=tmp_path / "store"), tracker)
         first, second = trial.run(project.pipelines.tracked), trial.run(project.pipelines.tracked)
         before, after = recorded(_step_run(first, "first")), recorded(_step_run(second, "first"))
-        assert after == replace(before, status="cached")
+        assert after.logged == replace(before, status="cached").logged
 
 
 def _step_run(run: Run, name: str) -> StepRun:
@@ -224,6 +286,14 @@ def _step_run(run: Run, name: str) -> StepRun:
 
 def _finish(tracker: ExperimentTracker, step_run: StepRun, status: Status = Status.COMPLETED) -> None:
     tracker.finish(replace(step_run, status=status.value))
+
+
+def _keeps_files(tracker: ExperimentTracker) -> bool:
+    return type(tracker).log_artifact is not ExperimentTracker.log_artifact
+
+
+def _keeps_tags(tracker: ExperimentTracker) -> bool:
+    return type(tracker).set_tags is not ExperimentTracker.set_tags
 
 
 def _log_number(tracker: ExperimentTracker, step_run: StepRun) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dovetail.values.encoding import Json
@@ -13,7 +13,8 @@ class StepRun:
     """One step of one run, as components see it.
 
     `name`: the invocation's name. `prepared`: what this component's `prepare` returned for the run. `status`: how the
-    step ended, once it has.
+    step ended, once it has. `inputs`, `outputs`: the artifacts that it took and gave, by parameter and by output, once it
+    has ended; each says its `artifact` (the name, None for one that has none), `version`, `digest`, `type`, `kind` and `uri`.
     """
 
     run_id: str
@@ -30,3 +31,5 @@ class StepRun:
     prepared: Json = None
     settings: Mapping[str, Json] = field(default_factory=dict)
     status: str | None = None
+    inputs: Mapping[str, Sequence[Mapping[str, Json]]] = field(default_factory=dict)
+    outputs: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)

@@ -1,0 +1,76 @@
+"""What `dovetail plugin check` finds: whether what is installed fits together."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from dovetail.errors import ConfigurationError, NotFound
+from dovetail.registry.official import official_plugin, official_plugins
+from dovetail.registry.requirements import Unmet, folded, unmet_requirements
+from dovetail.values.imports import load_object
+
+if TYPE_CHECKING:
+    from dovetail.registry import PluginInfo, Registry
+
+
+def named_plugins(registry: Registry, names: Sequence[str]) -> list[PluginInfo]:
+    """All plugins, or those that are named by their own names or their distributions'."""
+    plugins = registry.plugins()
+    for name in names:
+        if not _named(plugins, name):
+            raise not_installed(name, plugins)
+    return [info for info in plugins if not names or any(info in _named(plugins, name) for name in names)]
+
+
+def _named(plugins: Sequence[PluginInfo], name: str) -> list[PluginInfo]:
+    return [info for info in plugins if folded(name) in (folded(info.name), folded(info.distribution))]
+
+
+def not_installed(name: str, plugins: Sequence[PluginInfo]) -> NotFound:
+    known = official_plugin(name, official_plugins())
+    cure = f"Run `dovetail plugin install {known.name}`." if known else ""
+    return NotFound("installed plugin", name, [info.name for info in plugins], cure)
+
+
+def problems_of(registry: Registry, info: PluginInfo) -> Iterator[str]:
+    if info.reason:
+        yield f"Plugin '{info.name}' is broken: {info.reason}."
+    yield from _unmet_by_environment(info)
+    for kind, names in info.flavors.items():
+        for name in names:
+            try:
+                registry.component_class(kind, name)
+            except ConfigurationError as error:
+                yield str(error)
+    yield from _unresolved(registry, info)
+
+
+def _unmet_by_environment(info: PluginInfo) -> Iterator[str]:
+    """What the distribution asks for and the environment does not hold, as `pip check` would say it."""
+    from importlib import metadata
+
+    try:
+        required = metadata.requires(info.distribution) or []
+    except (metadata.PackageNotFoundError, ValueError):
+        return
+    unmet = unmet_requirements(required)
+    if unmet:
+        yield f"Plugin '{info.name}' ({info.distribution} {info.version}) needs {'; '.join(map(str, unmet))}. Run `{_cure(unmet)}`."
+
+
+def _cure(unmet: Sequence[Unmet]) -> str:
+    return f"pip install {' '.join(shlex.quote(each.requirement.partition(';')[0].strip()) for each in unmet)}"
+
+
+def _unresolved(registry: Registry, info: PluginInfo) -> Iterator[str]:
+    """Materializers and commands that the plugin declares and that are not there."""
+    for what, target in registry.declared_targets(info):
+        try:
+            load_object(target)
+        except (Exception, SystemExit) as error:
+            yield (
+                f"The {what} of plugin '{info.name}' cannot be imported from {target}: {type(error).__name__}: {error}. "
+                f"Repair or reinstall the plugin."
+            )
