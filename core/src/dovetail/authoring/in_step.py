@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from dovetail.client.client import Client
+from dovetail.client.models import ModelVersion
 from dovetail.client.stack_view import StackView
-from dovetail.client.views import Artifact, ModelVersion, Run
+from dovetail.client.views import Artifact, Run
 from dovetail.components.experiment_tracker import ExperimentTracker
 from dovetail.errors import DefinitionError
 from dovetail.execution.attempt import tell_start
@@ -98,12 +99,13 @@ class StepContext:
 
         What is logged straight to it is not in the record.
         """
+        self._scope.mirror(lambda tracker: None)
         return self._scope.tracker()
 
     @property
     def tracker_url(self) -> str | None:
         """Where the stack's tracker shows this step run, if it says."""
-        tracker = self._scope.tracker()
+        tracker = self.tracker
         return tracker.url(self._scope.step_run) if tracker is not None else None
 
 

@@ -11,7 +11,7 @@ from dovetail.cli.queries import SHORT, client_of, stack_option
 from dovetail.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
-    from dovetail.client.views import ModelVersion
+    from dovetail.client.models import ModelVersion
 
 _STAGES = ("none", "staging", "production", "archived")
 

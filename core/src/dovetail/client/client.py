@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from dovetail.client.models import ModelVersion, RegisteredModel
 from dovetail.client.stack_view import StackView
-from dovetail.client.views import Artifact, ModelVersion, Pipeline, RegisteredModel, Run
+from dovetail.client.views import Artifact, Pipeline, Run
 from dovetail.errors import ConfigurationError, Corrupt, NotFound, near
 from dovetail.execution.finishing import close_if_over
 from dovetail.execution.scope import current

@@ -30,6 +30,11 @@ class StackView:
         """Component type → the component's name."""
         return {kind: spec.name for kind, spec in self._workspace.stack.components.items()}
 
+    @property
+    def flavors(self) -> dict[str, str]:
+        """Component type → the component's flavor."""
+        return {kind: spec.flavor for kind, spec in self._workspace.stack.components.items()}
+
     def __getattr__(self, component_type: str) -> Any:
         if component_type.startswith("_"):
             raise AttributeError(component_type)

@@ -18,10 +18,21 @@ class ExperimentTracker(Component):
     The record keeps everything that is logged; a tracker is a mirror, so an error in it never fails a step. One that is
     reached over a network has a field `on_unreachable`, "fail" or "continue": with "fail", what its `check` finds is found
     before a run whose steps will run; with "continue" the run goes on without it, and the record says so.
+    `libraries`: distributions whose own calls in a step (`mlflow.log_metric(…)`) go to its step run; a step whose code
+    imports one of them has the tracker open from its start, as with `experiment_tracker=True`.
     """
 
     component_type: ClassVar[str] = "experiment_tracker"
     on_unreachable: ClassVar[str]
+    libraries: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def attend(cls) -> None:
+        """Called in a process before it runs a step of a stack with this tracker, each time; the tool is not imported for it.
+
+        Where the tool's own calls in a step are to reach the step run, prepare for them here: `get_step_context().tracker`
+        opens the tracker of the step that calls, and is None where there is none.
+        """
 
     @abstractmethod
     def start(self, step_run: StepRun) -> None:

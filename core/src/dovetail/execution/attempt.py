@@ -141,7 +141,7 @@ def scope_of(attempt: Attempt) -> StepScope:
     step_run = StepRun(
         run.run_id, run.run_name, run.pipeline, step.invocation, step.node.step, attempt.number, parameters,
         (*run.tags, *step.options.get("tags", ())), name, run.models.get(name) if name else None, run.stack["name"],
-        run.prepared.get("experiment_tracker"),
+        run.prepared.get("experiment_tracker"), variables=step.environment.env,
     )  # fmt: skip
     scope = StepScope(attempt.workspace, step_run)
     if tracker is not None:

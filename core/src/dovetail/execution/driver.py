@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import queue
 import threading
 import time
@@ -14,28 +13,26 @@ from typing import Any
 
 from dovetail.components.orchestrator import Task
 from dovetail.errors import RunCancelled
-from dovetail.execution.attempt import artifact_name, commit, content_of, make_tracker, named_output
+from dovetail.execution.attempt import commit
+from dovetail.execution.cached import cached_outcome, mirror_again
+from dovetail.execution.mapping import gathered_outcome, items_of
 from dovetail.execution.pool import WorkerPool
 from dovetail.execution.resuming import committed_before
-from dovetail.execution.scope import with_artifacts
 from dovetail.execution.surroundings import to_itself
 from dovetail.execution.tasks import StepTask
 from dovetail.execution.threads import StepThreads
 from dovetail.execution.work import RunInfo
 from dovetail.graph.definition import StepDefinition
 from dovetail.graph.references import holds
-from dovetail.ledger import layout
 from dovetail.planning.keys import key_of, resolve
 from dovetail.planning.planner import look_up
 from dovetail.planning.workspace import Workspace
-from dovetail.values.context import StepRun
 from dovetail.values.encoding import decode
-from dovetail.values.graph import Node, OutputSpec
+from dovetail.values.graph import Node
 from dovetail.values.plan import Decision, Plan, PlanStep, Status
 from dovetail.values.settings import Resources
 
 Listener = Callable[[str, Mapping[str, Any]], None]
-_log = logging.getLogger("dovetail")
 _PATIENCE = 5.0  # seconds that running steps have to end once the run is asked to stop
 _ENDED_BADLY = (Status.FAILED, Status.CANCELLED, Status.INTERRUPTED)
 
@@ -270,63 +267,16 @@ class Driver:
         self._commit(step, None, {**taken, "taken_from": self.plan.resumes})
 
     def _from_cache(self, step: PlanStep, inputs: Mapping[str, Any], key: str | None, entry: Mapping[str, Any]) -> None:
-        now = time.time()
-        kept = {name: entry[name] for name in ("params", "metrics", "metadata") if name in entry}
-        source = {"run": entry["run"], "run_name": entry.get("run_name"), "invocation": entry["invocation"]}
-        outcome = {
-            "status": Status.CACHED.value, "started": now, "ended": now, "inputs": dict(inputs), "outputs": self._versions_of(step, entry),
-            "key": key, "code": step.code, "cached": source, **kept,
-        }  # fmt: skip
-        self._mirror_again(step, outcome)
+        outcome = cached_outcome(self.workspace, self.info, step, inputs, key, entry)
+        mirror_again(self.workspace, self.info, step, outcome)
         self._commit(step, None, outcome)
-
-    def _versions_of(self, step: PlanStep, entry: Mapping[str, Any]) -> dict[str, Any]:
-        """An entry's outputs with versions that count under this run's names: the newest if it is the same, else a new one."""
-        outcome = f"{layout.step(entry['run'], entry['invocation'])}/outcome.json"
-        counts = self.workspace.store.stat(outcome) is not None
-        outputs = {}
-        for spec in step.node.outputs:
-            output = entry["outputs"][spec.name]
-            if not counts or output.get("artifact") != artifact_name(self.info, step, spec):
-                output = self._version_of(step, spec, content_of(output))
-            outputs[spec.name] = output
-        return outputs
-
-    def _version_of(self, step: PlanStep, spec: OutputSpec, content: dict[str, Any]) -> dict[str, Any]:
-        name = artifact_name(self.info, step, spec)
-        number, newest = next(self.workspace.ledger.versions.artifacts(name), (0, None))
-        if newest is not None and newest["digest"] == content["digest"]:
-            return {**content, "artifact": name, "version": number}
-        bare = {key: value for key, value in content.items() if key not in ("metadata", "tags")}
-        return named_output(self.workspace, self.info, step, spec, bare, content.get("metadata", {}))
-
-    def _mirror_again(self, step: PlanStep, outcome: Mapping[str, Any]) -> None:
-        """Tell the tracker what a cached step logged when it ran, marked as cached."""
-        if "experiment_tracker" not in self.workspace.stack.components or not (outcome.get("params") or outcome.get("metrics")):
-            return
-        run = StepRun(
-            self.plan.run_id, self.plan.run_name, self.plan.pipeline, step.invocation, step.node.step, tags=self.plan.tags,
-            stack=self.plan.stack["name"], prepared=self.info.prepared.get("experiment_tracker"), status=Status.CACHED.value,
-        )  # fmt: skip
-        try:
-            tracker = make_tracker(self.workspace, step)
-            if tracker is None:
-                return
-            tracker.start(run)
-            tracker.log_params(outcome.get("params", {}))
-            for name, points in outcome.get("metrics", {}).items():
-                for value, number, _ in points:
-                    tracker.log_metrics({name: value}, number)
-            tracker.finish(with_artifacts(run, self.workspace.ledger, outcome["inputs"], outcome["outputs"]))
-        except Exception as error:  # whatever a vendor's client raises; the record has it all
-            _log.warning("The experiment tracker failed for cached step '%s': %s", step.invocation, error)
 
     # -- mapped steps --------------------------------------------------------------------------------------------------
 
     def _expand(self, step: PlanStep) -> None:
         node = step.node
         assert node.mapped is not None
-        items = self._items(node.inputs[node.mapped])
+        items = items_of(self.workspace, resolve(node.inputs[node.mapped], self._output) or {})
         names = [f"{step.invocation}.{number}" for number in range(len(items))]
         self.records.expand(step.invocation, {"children": names})
         self._children[step.invocation] = names
@@ -348,37 +298,9 @@ class Driver:
                 return replace(step, node=node, decision=Decision.TAKEN, entry=taken)
         return replace(step, node=node, decision=Decision.LATER)
 
-    def _items(self, given: Mapping[str, Any]) -> list[dict[str, Any]]:
-        resolved = resolve(given, self._output)
-        assert resolved is not None
-        if "list" in resolved:
-            return list(resolved["list"])
-        if "value" in resolved:
-            return [{"value": item} for item in resolved["value"]]
-        manifest = self.workspace.ledger.artifacts.get(resolved["artifact"])
-        if manifest.items is None:
-            return self._stored_again(resolved["artifact"])
-        return [{"artifact": item} for item in manifest.items]
-
-    def _stored_again(self, digest: str) -> list[dict[str, Any]]:
-        """A list that was stored whole, because it came from elsewhere: its items become artifacts."""
-        artifacts = self.workspace.ledger.artifacts
-        return [{"artifact": artifacts.save(item)[0]} for item in artifacts.load(digest)]
-
     def _gather(self, step: PlanStep) -> None:
-        children = [self.outcomes[name] for name in self._children[step.invocation]]
-        statuses = {Status(child["status"]) for child in children}
-        now = time.time()
-        started = min((child["started"] for child in children), default=now)
-        outcome: dict[str, Any] = {"status": _gathered(statuses).value, "started": started, "ended": now, "inputs": {}, "outputs": {}}
-        outcome["children"] = list(self._children[step.invocation])
-        if Status(outcome["status"]).is_success:
-            for spec in step.node.outputs:
-                kept, manifest = self.workspace.ledger.artifacts.save_items([child["outputs"][spec.name]["digest"] for child in children])
-                size = sum(child["outputs"][spec.name]["size"] for child in children)
-                record = {"digest": kept, "type": manifest.type, "size": size, "kind": manifest.artifact_type}
-                outcome["outputs"][spec.name] = named_output(self.workspace, self.info, step, spec, record, {})
-        self._commit(step, None, outcome)
+        names = self._children[step.invocation]
+        self._commit(step, None, gathered_outcome(self.workspace, self.info, step, {name: self.outcomes[name] for name in names}))
 
     # -- what came of it -----------------------------------------------------------------------------------------------
 
@@ -414,13 +336,6 @@ class Driver:
             if name not in self.outcomes:
                 commit(self.workspace, self.info, step, None, {"status": status.value, "why": why, "started": now, "ended": now, "inputs": {}, "outputs": {}})
                 self.outcomes[name] = self.records.outcome(name) or {}
-
-
-def _gathered(statuses: set[Status]) -> Status:
-    for bad in (Status.CANCELLED, Status.INTERRUPTED, Status.FAILED, Status.SKIPPED):
-        if bad in statuses:
-            return bad
-    return Status.CACHED if statuses == {Status.CACHED} else Status.COMPLETED
 
 
 def _run_and_report(start: Callable[[Task], None], task: StepTask, done: queue.SimpleQueue[StepTask | None]) -> None:

@@ -101,6 +101,17 @@ class StepScope:
             self._tracker = tracker
         return self._tracker
 
+    def attend(self) -> None:
+        """Let the tracker's tool know, in this process, that steps of a stack with it run."""
+        if "experiment_tracker" not in self.workspace.stack.components:
+            return
+        try:
+            tracker = self.workspace.stack.build(ExperimentTracker)
+            if tracker is not None:
+                tracker.attend()
+        except Exception as error:  # whatever a vendor's client raises
+            self._note_tracker_error(error)
+
     def end(self, status: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
         """Close the mirror, if it was opened, which is told what the step took and gave, as its outcome has it."""
         if self._tracker is not None:
@@ -150,6 +161,7 @@ class entered:  # noqa: N801  # reads as a sentence: with entered(scope)
         self._scope = scope
 
     def __enter__(self) -> None:
+        self._scope.attend()
         self._scope.thread = threading.get_ident()
         self._scope.others = frozenset(threading.enumerate())
         self._token = _current.set(self._scope)

@@ -92,6 +92,7 @@ class Planner:
         options = {**pipeline_options, **node.options} if pipeline_options else node.options
         node = self._with_externals(node)
         code, base, uncached = self._base(node, options)
+        options = self._with_tracker(options, code)
         warnings = self._warnings(node, options, uncached)
         taken = self._request.taken.get(node.invocation)
         if taken is not None:
@@ -141,6 +142,14 @@ class Planner:
         if identity.uncacheable and extra is None:
             return identity.digest, None, identity.uncacheable
         return identity.digest, base, None
+
+    def _with_tracker(self, options: Mapping[str, Any], code: str | None) -> Mapping[str, Any]:
+        """A step whose code calls the tracking tool itself needs the stack's tracker from its start."""
+        if code is None or options.get("experiment_tracker") or "experiment_tracker" not in self._workspace.stack.components:
+            return options
+        tracker: Any = self._workspace.stack.build("experiment_tracker")
+        libraries = getattr(tracker, "libraries", frozenset())
+        return {**options, "experiment_tracker": True} if libraries and libraries & set(self._codes[code].packages) else options
 
     def _identify(self, found: Any) -> CodeIdentity:
         identity = self._reader.identify(found)

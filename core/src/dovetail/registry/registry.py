@@ -117,8 +117,9 @@ class Registry:
         named = official_plugin(name, absent)
         if named is None:
             close = difflib.get_close_matches(folded(name), absent, n=1, cutoff=0.75)
+            if close:
+                return f"Did you mean '{close[0]}'? Run `dovetail plugin install {close[0]}`, which brings it."
             meant = f"Plugins that are not installed: {', '.join(absent)}. " if absent else ""
-            meant = f"Did you mean '{close[0]}', which `dovetail plugin install {close[0]}` brings? " if close else meant
             return f"{meant}If a plugin from elsewhere brings it, install that, by convention `pip install dovetail-{folded(name)}`."
         if folded(named.distribution) in present:
             return f"The plugin '{named.name}' is installed, and DOVETAIL_PLUGINS or --no-plugins leaves it out; let it in."

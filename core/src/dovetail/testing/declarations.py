@@ -15,7 +15,9 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from dovetail import hookspecs
 from dovetail.components.component import Capability, Component
+from dovetail.hookspecs import COMPONENT_TYPES
 from dovetail.plugin import ComponentType, FlavorSpec
 from dovetail.registry import Registry
 from dovetail.registry.installed import installed_plugins
@@ -30,6 +32,7 @@ def read(plugin: str) -> dict[str, Any]:
     installed = [each for each in installed_plugins() if each.target.partition(":")[0] == plugin]
     facts: dict[str, Any] = {"found": bool(installed), "flavors": [], "materializers": [], "commands": []}
     facts |= _imported(plugin)
+    facts["observed"] = sorted(name for name in vars(sys.modules[plugin]) if _is_observer(plugin, name)) if plugin in sys.modules else []
     registry = Registry(installed)
     listed = registry.plugins()
     facts["broken"] = [info.reason for info in listed if info.reason]
@@ -38,9 +41,16 @@ def read(plugin: str) -> dict[str, Any]:
     facts["imported_required"] = sorted(required & set(facts["modules"]))
     with _forbidden(required - set(sys.modules)):
         facts["flavors"] = [_flavor(registry, kind, spec) for kind, spec in declared]
+    facts["component_types"] = [kind.name for kind in registry.component_types() if kind not in COMPONENT_TYPES]
     facts["materializers"] = [_materializer(spec) for spec in registry.materializer_specs()]
     facts["commands"] = [{"name": name, "problem": _command_problem(target)} for name, target in registry.cli_commands().items()]
     return facts
+
+
+def _is_observer(plugin: str, name: str) -> bool:
+    """Whether the plugin implements a hook of that name by which it is told what happens."""
+    spec = vars(hookspecs).get(name)
+    return hasattr(getattr(sys.modules[plugin], name), "dovetail_impl") and spec is not None and "event" in inspect.signature(spec).parameters
 
 
 def _imported(plugin: str) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class PluginContract(Contract):
 
     def test_it_declares_something_and_is_not_broken(self, declared: dict[str, Any]) -> None:
         assert (declared["problem"], declared["broken"]) == ("", [])
-        assert declared["flavors"] or declared["materializers"] or declared["commands"]
+        assert any(declared[what] for what in ("flavors", "materializers", "commands", "component_types", "observed"))
 
     def test_declaring_imports_nothing_that_it_requires(self, declared: dict[str, Any]) -> None:
         assert declared["imported_required"] == []

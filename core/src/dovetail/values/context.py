@@ -15,6 +15,7 @@ class StepRun:
     `name`: the invocation's name. `prepared`: what this component's `prepare` returned for the run. `status`: how the
     step ended, once it has. `inputs`, `outputs`: the artifacts that it took and gave, by parameter and by output, once it
     has ended; each says its `artifact` (the name, None for one that has none), `version`, `digest`, `type`, `kind` and `uri`.
+    `variables`: the environment variables that the step asks for itself.
     """
 
     run_id: str
@@ -33,3 +34,4 @@ class StepRun:
     status: str | None = None
     inputs: Mapping[str, Sequence[Mapping[str, Json]]] = field(default_factory=dict)
     outputs: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)

@@ -14,7 +14,11 @@ from dovetail.components.component import Component
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+_MANNERS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # some 15 seconds until a server counts as lost
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # `runs show` has the link; what a step prints is its own
+}
 
 
 class MlflowConnection(Component):
@@ -58,7 +62,7 @@ class MlflowConnection(Component):
             "MLFLOW_TRACKING_SERVER_CERT_PATH": self.server_certificate and str(self.server_certificate),
             "MLFLOW_TRACKING_INSECURE_TLS": "true" if self.insecure_tls else None,
         }
-        return {"MLFLOW_TRACKING_URI": self.uri, **_PATIENCE, **{name: value for name, value in given.items() if value}}
+        return {"MLFLOW_TRACKING_URI": self.uri, **_MANNERS, **{name: value for name, value in given.items() if value}}
 
     def connected(self) -> MlflowClient:
         """A client; only where `variables` are set, as in `reached`, does it show its credentials."""

@@ -6,6 +6,8 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 # What `wandb.init` sets in its module, for scripts that hold one run.
@@ -14,7 +16,8 @@ GLOBALS = (
     "mark_preempting", "log_model", "use_model", "link_model",
 )  # fmt: skip
 _SERVICE = "WANDB_SERVICE"
-_opening = threading.Lock()
+_one_at_a_time = threading.Lock()
+opening: ContextVar[bool] = ContextVar("dovetail_wandb_opening", default=False)
 
 
 def open_run(settings: Mapping[str, Any], config: Mapping[str, Any]) -> Any:
@@ -23,8 +26,14 @@ def open_run(settings: Mapping[str, Any], config: Mapping[str, Any]) -> Any:
 
     own = {**_QUIET, **{name: value for name, value in settings.items() if value is not None}}
     known = wandb.Settings.model_fields
-    with _opening, _session_aside(wandb), _globals_kept(wandb), _service_kept():
+    with _one_at_a_time, _marked(), _session_aside(wandb), _globals_kept(wandb), _service_kept():
         return wandb.init(settings=wandb.Settings(**{name: value for name, value in own.items() if name in known}), config=dict(config))
+
+
+@cache
+def disabled_run() -> Any:
+    """A W&B run that takes everything and does nothing."""
+    return open_run({"mode": "disabled"}, {})
 
 
 # Steps' output is captured by Dovetail, code is recorded by it, and several runs share the process.
@@ -32,6 +41,15 @@ _QUIET = {
     "reinit": "create_new", "silent": True, "console": "off", "save_code": False, "disable_code": True, "x_save_requirements": False,
     "symlink": False, "sagemaker_disable": True, "stop_on_fatal_error": False,
 }  # fmt: skip
+
+
+@contextmanager
+def _marked() -> Iterator[None]:
+    token = opening.set(True)
+    try:
+        yield
+    finally:
+        opening.reset(token)
 
 
 @contextmanager
