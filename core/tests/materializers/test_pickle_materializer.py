@@ -122,6 +122,8 @@ def test_what_is_no_content_is_refused_with_the_cure(shelf: Any, tmp_path: Path,
             shelf.save(each)
     if hasattr(value, "close") and name != "asynchronous generator":
         value.close()
+    if isinstance(value, sqlite3.Cursor):
+        value.connection.close()
 
 
 def test_refusals_are_known_by_class_before_anything_runs() -> None:

@@ -219,10 +219,9 @@ class StepRun:
     @property
     def attempts(self) -> int:
         """How often it was tried in this run; 0 where it was not run."""
-        outcome = self.outcome
-        if outcome is not None and "attempt" in outcome:
-            return 0 if "taken_from" in outcome else int(outcome["attempt"])
-        return max(self.query.ledger.run(self.run.id).attempts(self.name), default=0)
+        outcome = self.outcome or {}
+        last = 0 if "taken_from" in outcome else int(outcome.get("attempt", 0))
+        return max([last, *self.query.ledger.run(self.run.id).attempts(self.name)])
 
     @property
     def children(self) -> list[StepRun]:

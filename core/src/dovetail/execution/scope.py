@@ -18,6 +18,7 @@ from dovetail.planning.keys import used
 from dovetail.planning.workspace import Workspace
 from dovetail.values.context import StepRun
 from dovetail.values.encoding import NotEncodable, encode
+from dovetail.values.plan import Status
 
 _current: contextvars.ContextVar[StepScope | Literal["none"] | None] = contextvars.ContextVar("dovetail_step", default=None)
 _active: list[StepScope] = []
@@ -112,10 +113,10 @@ class StepScope:
         except Exception as error:  # whatever a vendor's client raises
             self._note_tracker_error(error)
 
-    def end(self, status: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
+    def end(self, status: Status, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
         """Close the mirror, if it was opened, which is told what the step took and gave, as its outcome has it."""
         if self._tracker is not None:
-            self.step_run = replace(self.step_run, status=status)
+            self.step_run = replace(self.step_run, status=status.value)
             self.mirror(lambda tracker: tracker.finish(with_artifacts(self.step_run, self.workspace.ledger, inputs, outputs)))
 
     def _note_tracker_error(self, error: Exception) -> None:

@@ -147,7 +147,7 @@ class AlerterContract(Contract):
         alerter.send(Alert("t" * 9_000, title="h" * 900, level=Level.ERROR, fields=fields, link="http://127.0.0.1/" + "p" * 500))
         (arrived,) = delivered()
         assert arrived.says("t" * 100)
-        assert arrived.says(_MARK)
+        assert arrived.says(_MARK) or all(arrived.says(part) for part in ("t" * 9_000, "h" * 900, *fields))
 
     def test_what_is_empty_hinders_nothing(self, alerter: Alerter, delivered: Arrived) -> None:
         for alert in (Alert(""), Alert("", title="Only a title"), Alert("The text.", fields={"empty": "", "": "nameless"}), Alert(" \n ")):
