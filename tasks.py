@@ -1,8 +1,9 @@
 """One command for each thing that one does from a clone; needs Python 3.10 or newer with pip, nothing else.
 
     python3 tasks.py flights     set everything up and run the main example on real data
-    python3 tasks.py test        set everything up and pass the checks and tests
+    python3 tasks.py test        set everything up and pass the checks and tests, the plugins' too
     python3 tasks.py setup       only make the environment .venv, with dovetail and what the examples and tests need
+    python3 tasks.py setup mlflow wandb        the same with these plugins of plugins/ and contrib/
 
 `flights` and `test` hand further arguments on: `python3 tasks.py flights --month 3`, `python3 tasks.py test -k cache`.
 """
@@ -16,66 +17,95 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-ENVIRONMENT = ROOT / ".venv"
-BIN = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
-PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
+PLACE = "Scripts" if os.name == "nt" else "bin"
+SUFFIX = ".exe" if os.name == "nt" else ""
+CORE = ROOT / ".venv"  # dovetail with no plugin but its own
+PLUGINS = ROOT / ".venv-plugins"  # dovetail with every plugin, as they have to get along
 FLIGHTS = ROOT / "examples" / "flights"
+NEEDS_PIP = {"pytorch": "torch==2.13.0"}  # a build for the CPU, where pip is told of one
 
 
-def run(*command: str | Path) -> None:
-    """Run a command; its exit code, unless it is 0, ends this program."""
-    code = call(*command)
+def program(environment: Path, name: str) -> Path:
+    return environment / PLACE / f"{name}{SUFFIX}"
+
+
+def run(environment: Path, name: str, *arguments: str | Path) -> None:
+    """Run a program of an environment; its exit code, unless it is 0, ends this program."""
+    code = call(environment, name, *arguments)
     if code:
         sys.exit(code)
 
 
-def succeeds(*command: str | Path) -> bool:
-    return call(*command) == 0
-
-
-def call(*command: str | Path) -> int:
-    """Run a command in the clone's root, its environment's programs first; gives its exit code."""
+def call(environment: Path, name: str, *arguments: str | Path) -> int:
+    """Run a program in the clone's root, its environment's programs first; gives its exit code."""
+    command = [program(environment, name), *arguments]
     print("$", " ".join(str(Path(part).relative_to(ROOT) if str(part).startswith(str(ROOT)) else part) for part in command), flush=True)
-    path = os.pathsep.join((str(BIN), os.environ.get("PATH", "")))
-    environ = {**os.environ, "PATH": path, "VIRTUAL_ENV": str(ENVIRONMENT)}
+    path = os.pathsep.join((str(environment / PLACE), os.environ.get("PATH", "")))
+    environ = {**os.environ, "PATH": path, "VIRTUAL_ENV": str(environment)}
     return subprocess.run([str(part) for part in command], cwd=ROOT, check=False, env=environ).returncode
 
 
-def install(*requirements: str | Path) -> None:
-    """Install into the environment: dovetail in place, so that edits count at once, and the requirements."""
-    if not PYTHON.exists():
-        print(f"$ python3 -m venv {ENVIRONMENT.name}", flush=True)
-        venv.create(ENVIRONMENT, with_pip=True)
-    run(PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv")
-    wanted = [argument for requirement in requirements for argument in ("-r", requirement)]
-    run(BIN / "uv", "pip", "install", "--quiet", "--python", PYTHON, "-e", ROOT / "core", *wanted)
+def install(environment: Path, *arguments: str | Path) -> None:
+    """Install into an environment, which is made if need be, dovetail in place so that edits count at once."""
+    if not program(environment, "python").exists():
+        print(f"$ python3 -m venv {environment.name}", flush=True)
+        venv.create(environment, with_pip=True)
+    run(environment, "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv")
+    run(environment, "uv", "pip", "install", "--quiet", "--python", program(environment, "python"), "-e", ROOT / "core", *arguments)
+
+
+def packages() -> dict[str, Path]:
+    """Every plugin of this repository, by its folder's name."""
+    return {found.parent.name: found.parent for found in sorted([*ROOT.glob("plugins/*/pyproject.toml"), *ROOT.glob("contrib/*/pyproject.toml")])}
 
 
 def flights(*arguments: str) -> None:
-    install(FLIGHTS / "requirements.txt")
-    run(PYTHON, FLIGHTS / "pipeline.py", *arguments)
+    install(CORE, "-r", FLIGHTS / "requirements.txt")
+    run(CORE, "python", FLIGHTS / "pipeline.py", *arguments)
 
 
 def test(*arguments: str) -> None:
-    install(ROOT / "tests" / "requirements.txt", FLIGHTS / "requirements.txt")
+    install(CORE, "-r", ROOT / "tests" / "requirements.txt", "-r", FLIGHTS / "requirements.txt")
     if arguments:
-        run(PYTHON, "-m", "pytest", *arguments)
+        run(CORE, "python", "-m", "pytest", *arguments)
         return
-    run(BIN / "ruff", "check", ".")
-    run(BIN / "mypy")
-    run(BIN / "lint-imports")
+    run(CORE, "ruff", "check", ".")
+    run(CORE, "mypy")
+    run(CORE, "lint-imports")
     for left in ROOT.glob(".coverage*"):
         left.unlink()
-    if not succeeds(BIN / "coverage", "run", "-m", "pytest", "-n", "2"):
+    if call(CORE, "coverage", "run", "-m", "pytest", "-n", "2"):
         print("What failed beside other tests is tried once more by itself.", flush=True)
-        run(BIN / "coverage", "run", "-m", "pytest", "--last-failed", "--last-failed-no-failures", "none")
-    run(BIN / "coverage", "combine", "--quiet")
-    run(BIN / "coverage", "report", "--fail-under", "95")
+        run(CORE, "coverage", "run", "-m", "pytest", "--last-failed", "--last-failed-no-failures", "none")
+    run(CORE, "coverage", "combine", "--quiet")
+    run(CORE, "coverage", "report", "--fail-under", "95")
+    test_plugins()
 
 
-def setup() -> None:
-    install(ROOT / "tests" / "requirements.txt", FLIGHTS / "requirements.txt")
-    print(f"Ready. Programs are in {BIN.relative_to(ROOT)}: try {BIN.relative_to(ROOT) / 'dovetail'} --help")
+def test_plugins() -> None:
+    """Each plugin's tests, all plugins being installed; what fails keeps none of the others from being tried."""
+    install_plugins(PLUGINS, packages(), "[test]")
+    failed = [name for name, folder in packages().items() if call(PLUGINS, "python", "-m", "pytest", folder)]
+    if failed:
+        sys.exit(f"Tests failed in {', '.join(failed)}.")
+
+
+def install_plugins(environment: Path, chosen: dict[str, Path], extra: str = "") -> None:
+    install(environment)
+    for requirement in [wanted for name, wanted in NEEDS_PIP.items() if name in chosen]:
+        run(environment, "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement)
+    install(environment, *(part for folder in chosen.values() for part in ("-e", f"{folder}{extra}")))
+
+
+def setup(*chosen: str) -> None:
+    known = packages()
+    unknown = [name for name in chosen if name not in known]
+    if unknown:
+        sys.exit(f"There is no plugin '{unknown[0]}' here. There are {', '.join(known)}.")
+    install(CORE, "-r", ROOT / "tests" / "requirements.txt", "-r", FLIGHTS / "requirements.txt")
+    if chosen:
+        install_plugins(CORE, {name: known[name] for name in chosen})
+    print(f"Ready. Programs are in {CORE.name}/{PLACE}: try {CORE.name}/{PLACE}/dovetail --help")
 
 
 def main() -> None:
