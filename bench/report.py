@@ -32,6 +32,7 @@ class Reach:
 REACHES = (
     Reach("import", 1 / 15, shown="1/15"),
     Reach("help", 1 / 8, shown="1/8"),
+    Reach("plugins", 30, "seconds", "30 ms"),
     Reach("one-step", 1 / 20, shown="1/20"),
     Reach("one-step-memory", 1 / 3, shown="1/3"),
     Reach("chain-100", 1 / 90, shown="1/90"),

@@ -72,6 +72,10 @@ def show_help(environment: Environment, _: Place, __: int) -> Command:
     return [environment.command(environment.peer.name), "--help"]
 
 
+def among_plugins(environment: Environment, place: Place, size: int) -> Command:
+    return [environment.python, place.programs / "plugins_dovetail.py", "plugins", "--n", str(size)]
+
+
 def list_command(environment: Environment, _: Place, __: int) -> Command:
     ask = {
         "dovetail": ["runs", "list", "--limit", "20"],
@@ -98,6 +102,18 @@ WORKLOADS = (
         "begin", begin, (Row("begin", "importing what a pipeline needs, as a process", "process", "ms"),), rounds=9, warm=True
     ),
     Workload("help", show_help, (Row("help", "`… --help`", "process", "ms"),), WITH_RUNS, rounds=9, warm=True),
+    Workload(
+        "plugins",
+        among_plugins,
+        (
+            Row("plugins", "finding a flavor among 60 plugins of others, more than among none", "more_seconds", "ms"),
+            Row("plugins-process", "the same, as a process", "among_seconds", "ms"),
+        ),
+        ("dovetail",),
+        rounds=3,
+        size=60,
+        quick_size=60,
+    ),
     Workload(
         "one-step",
         one_step,

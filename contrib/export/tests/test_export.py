@@ -161,7 +161,7 @@ def test_a_run_that_cannot_be_read_hides_no_other_and_is_told(ran: Dovetail, tmp
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["export", "runs", "--status", "fine"], "completed"),
+        (["export", "runs", "--status", "fine"], "There is no status 'fine'."),
         (["export", "runs", "--since", "yesterday"], "yesterday"),
         (["export", "runs", "--stack", "nowhere"], "There is no stack 'nowhere'."),
         (["export", "runs", "--format", "xml"], "'csv', 'jsonl'"),

@@ -22,7 +22,7 @@ def test_a_plugin_is_installed_used_listed_and_uninstalled(place, wheel: Wheel) 
     said = place.dovetail("plugin", "install", made, "-y")
     assert said.code == 0, said
     assert f"{place.tool} would change" in said.err
-    assert "+ dovetail-toy 1.0" in said.err
+    assert "+ dovetail-toy" in said.err
     assert "Installed plugin 'toy' (dovetail-toy 1.0)." in said.err
     assert "1 plugin can be used: toy." in said.err
     assert statuses(place)["toy"] == "installed"
@@ -38,7 +38,7 @@ def test_what_would_change_is_shown_and_nothing_changes_unless_it_is_wanted(plac
     for answer in ("n\n", None):
         said = place.dovetail("plugin", "install", made, answer=answer)
         assert said.code == 1
-        assert "+ dovetail-toy 1.0" in said.err
+        assert "+ dovetail-toy" in said.err
         assert "Nothing was changed" in said.err
         assert "toy" not in statuses(place)
     assert place.dovetail("plugin", "install", made, answer="y\n").code == 0
@@ -113,12 +113,8 @@ def test_unknown_names_are_answered_with_near_ones_and_change_nothing(place) -> 
     assert "The plugin 'local' is built in" in place.dovetail("plugin", "uninstall", "local", "-y").err
 
 
-def test_without_uv_and_pip_it_is_said_what_to_install(tmp_path: Path, wheel: Wheel) -> None:
-    from conftest import make_place  # noqa: PLC0415
-
-    bare = make_place(tmp_path / "bare", "uv")
-    bare.tool = "none"
-    said = bare.dovetail("plugin", "install", wheel("dovetail-toy", flavor="toy"), "-y")
+def test_without_uv_and_pip_it_is_said_what_to_install(bare_place, wheel: Wheel) -> None:
+    said = bare_place.dovetail("plugin", "install", wheel("dovetail-toy", flavor="toy"), "-y")
     assert said.code == 2
     assert "Neither uv nor pip is there" in said.err
     assert "-m ensurepip" in said.err

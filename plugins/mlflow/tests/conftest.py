@@ -82,6 +82,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     running.stop()
 
 
+@pytest.fixture
+def unused_port() -> int:
+    return free_port()
+
+
 @pytest.fixture(autouse=True)
 def own_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No variable or file of this user's says where MLflow is, and what goes astray is seen in this folder."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +11,8 @@ import mlflow
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
-from dovetail import Environment, Model, Retry, get_step_context, log_metrics, log_params, pipeline, step
+from dovetail import ArtifactConfig, ArtifactType, Environment, Model, Retry, get_step_context, log_metrics, log_params, pipeline, step
+from dovetail.testing.models import Scales, ScalesMaterializer
 
 
 @step
@@ -40,11 +39,6 @@ def imported_late(value: int) -> int:
     import mlflow as late
 
     late.log_metric("late", float(value))
-    return value
-
-
-@step
-def untracked(value: int) -> int:
     return value
 
 
@@ -107,11 +101,14 @@ def told_with_its_own() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_")}
 
 
-@step
-def by_a_child() -> None:
-    code = "import mlflow; mlflow.log_metric('by_child', 1.0)"
-    subprocess.run([sys.executable, "-c", code], check=True)
-    log_metrics(mine=1.0)
+@step(output_materializers=ScalesMaterializer)
+def scales() -> Annotated[Scales, ArtifactConfig(name="scales_model", artifact_type=ArtifactType.MODEL)]:
+    return Scales(2.0)
+
+
+@pipeline(model=Model(name="scales"))
+def weighed() -> None:
+    scales()
 
 
 @pipeline
@@ -121,8 +118,7 @@ def one(value: int = 3) -> None:
 
 @pipeline
 def chain(value: int = 3) -> None:
-    untracked(imported_late(plain(value)))
-    both(value)
+    both(imported_late(plain(value)))
 
 
 @pipeline

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from dovetail.testing import Recorded
 from dovetail_wandb.said import OWN, STATUS, STEP
 from dovetail_wandb.tracker import run_id
 
+_SECONDS = 2.0
 _BLOCK = 32768
 _HEADER = struct.Struct("<IHB")  # checksum, length, kind
 _START = 7  # the file's own header
@@ -36,7 +38,14 @@ class Written:
 
 
 def read(folder: Path, identity: str) -> Written:
-    """`folder`: the tracker's `dir`."""
+    """`folder`: the tracker's `dir`. W&B's helper process writes the end of a file a moment after `finish` has returned."""
+    until = time.monotonic() + _SECONDS
+    while (written := _read(folder, identity)).exit_code is None and time.monotonic() < until:
+        time.sleep(0.02)
+    return written
+
+
+def _read(folder: Path, identity: str) -> Written:
     from wandb.proto import wandb_internal_pb2
 
     written = Written()

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dovetail.errors import ConfigurationError, NotFound
-from dovetail.registry.official import official_plugin, official_plugins
-from dovetail.registry.requirements import Unmet, folded, unmet_requirements
+from dovetail.registry.official import CORE, official_plugin, official_plugins
+from dovetail.registry.requirements import Unmet, folded, parsed, unmet_requirements
 from dovetail.values.imports import load_object
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _unmet_by_environment(info: PluginInfo) -> Iterator[str]:
         required = metadata.requires(info.distribution) or []
     except (metadata.PackageNotFoundError, ValueError):
         return
-    unmet = unmet_requirements(required)
+    unmet = unmet_requirements(text for text in required if folded(parsed(text).name) != CORE)  # that is why it would be broken
     if unmet:
         yield f"Plugin '{info.name}' ({info.distribution} {info.version}) needs {'; '.join(map(str, unmet))}. Run `{_cure(unmet)}`."
 

@@ -56,6 +56,13 @@ class ExperimentTracker(Component):
         """Say these of the step run, in place of what was said under the same names. A tool that cannot leaves this out."""
         raise NotImplementedError(f"The experiment tracker flavor '{self.flavor}' keeps no tags.")
 
+    def stand_in(self, step_run: StepRun) -> bool:
+        """In place of `start`, where the tool cannot be reached: catch what the step says to the tool by the tool's own calls.
+
+        Whether there is anything to `finish`; nothing is logged to it in between.
+        """
+        return False
+
     def url(self, step_run: StepRun) -> str | None:
         """Where a person sees this step run."""
         return None

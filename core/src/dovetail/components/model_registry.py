@@ -17,8 +17,9 @@ class RegistryEntry:
     """One version of a model, as Dovetail numbers it.
 
     `stage`: none, staging, production or archived. `run_id`, `run_name`, `pipeline`: the run that made it. `model`: the
-    local folder of the model's payload and `type` what it was in Python, where one output of the run is a model.
-    `url`: where a person sees it; only what a registry gives back has one.
+    local folder of the model's payload and `type` what it was in Python, where one output of the run is a model;
+    `materializer`, `materializers` and `trusted` serve to read it, as a `Deployment`'s do. `url`: where a person sees it;
+    only what a registry gives back has one, and of the model itself it need give back nothing.
     """
 
     name: str
@@ -32,6 +33,9 @@ class RegistryEntry:
     metadata: Mapping[str, Json] = field(default_factory=dict)
     model: Path | None = None
     type: str = ""
+    materializer: str = ""
+    materializers: Mapping[str, str] = field(default_factory=dict)
+    trusted: bool = False
     url: str | None = None
 
 
@@ -46,7 +50,10 @@ class ModelRegistry(Component):
 
     @abstractmethod
     def set_stage(self, name: str, version: int, stage: str) -> None:
-        """Give a registered version its stage; whichever held `staging` or `production` before loses it."""
+        """Give a registered version its stage; whichever held `staging` or `production` before is archived.
+
+        Raises NotFound for a version that is not registered.
+        """
 
     @abstractmethod
     def versions(self, name: str) -> Sequence[RegistryEntry]:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import time
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -184,7 +183,7 @@ def _opener(url: SplitResult) -> OpenerDirector:
     from urllib import request
 
     opener = request.OpenerDirector()
-    proxies: Mapping[str, str] | None = {} if _is_loopback(url.hostname or "") else None
+    proxies: dict[str, str] | None = {} if _is_loopback(url.hostname or "") else None
     for handler in (request.ProxyHandler(proxies), request.HTTPHandler(), request.HTTPSHandler()):
         opener.add_handler(handler)
     return opener

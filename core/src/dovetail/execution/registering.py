@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from dovetail.components.model_registry import ModelRegistry, RegistryEntry
@@ -48,9 +49,17 @@ def entry_of(workspace: Workspace, name: str, version: int) -> RegistryEntry:
         outcome: Mapping[str, Any] = (run.outcome(step.invocation) if run is not None else None) or {}
         models += [output for output in outcome.get("outputs", {}).values() if output.get("kind") == ArtifactType.MODEL.value]
         metadata.update(outcome.get("model_metadata", {}))
-    model = models[-1] if models else None
-    return RegistryEntry(
+    entry = RegistryEntry(
         name, version, workspace.ledger.versions.stages(name).get(version, "none"), header.get("id", ""), header.get("name", ""),
         header.get("pipeline", ""), record.get("description") or "", tuple(record.get("tags", ())), {**record.get("metadata", {}), **metadata},
-        workspace.ledger.artifacts.folder(model["digest"]) if model is not None else None, model["type"] if model is not None else "",
     )  # fmt: skip
+    return replace(entry, **_payload(workspace, models[-1])) if models else entry
+
+
+def _payload(workspace: Workspace, model: Mapping[str, Any]) -> dict[str, Any]:
+    """What a registry needs to read the model."""
+    artifacts = workspace.ledger.artifacts
+    manifest = artifacts.get(model["digest"])
+    declared = {name: spec.target for spec in workspace.registry.materializer_specs() for name in spec.types}
+    reading = {"materializer": manifest.materializer, "materializers": declared, "trusted": workspace.store.trusted}
+    return {"model": artifacts.folder(model["digest"]), "type": manifest.type, **reading}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import logging
 import threading
@@ -47,6 +48,7 @@ class StepScope:
     thread: int = 0
     others: frozenset[threading.Thread] = frozenset()
     _tracker: ExperimentTracker | None = None
+    _standing_in: ExperimentTracker | None = None
     _tracker_made: bool = False
 
     def note(self, reading: dict[str, Any]) -> None:
@@ -92,15 +94,26 @@ class StepScope:
     def tracker(self) -> ExperimentTracker | None:
         if not self._tracker_made:
             self._tracker_made = True
-            prepared = self.step_run.prepared
-            if isinstance(prepared, dict) and "unreachable" in prepared:
-                self.tracker_errors.append(str(prepared["unreachable"]))
-                return None
             tracker = self.make_tracker()
-            if tracker is not None:
-                tracker.start(self.step_run)
-            self._tracker = tracker
+            prepared = self.step_run.prepared
+            if tracker is not None and isinstance(prepared, dict) and "unreachable" in prepared:
+                self.tracker_errors.append(str(prepared["unreachable"]))
+                self._stand_in(tracker)
+            elif tracker is not None:
+                self._start(tracker)
         return self._tracker
+
+    def _start(self, tracker: ExperimentTracker) -> None:
+        try:
+            tracker.start(self.step_run)
+        except Exception:
+            self._stand_in(tracker)
+            raise
+        self._tracker = tracker
+
+    def _stand_in(self, tracker: ExperimentTracker) -> None:
+        if tracker.stand_in(self.step_run):
+            self._standing_in = tracker
 
     def attend(self) -> None:
         """Let the tracker's tool know, in this process, that steps of a stack with it run."""
@@ -118,6 +131,9 @@ class StepScope:
         if self._tracker is not None:
             self.step_run = replace(self.step_run, status=status.value)
             self.mirror(lambda tracker: tracker.finish(with_artifacts(self.step_run, self.workspace.ledger, inputs, outputs)))
+        elif self._standing_in is not None:
+            with contextlib.suppress(Exception):  # what it stands in for was lost before, which is noted
+                self._standing_in.finish(replace(self.step_run, status=status.value))
 
     def _note_tracker_error(self, error: Exception) -> None:
         sentence = f"{type(error).__name__}: {error}"

@@ -83,10 +83,10 @@ class Materializers:
         self._seen = _registered.changes
         self._resolve = resolve
 
-    def resolve(self, type_name: str) -> Any:
+    def resolve(self, type_name: str, kind: type | None = None) -> Any:
         if self._resolve is None:
             self._resolve = RecordedTypes()
-        return self._resolve(type_name)
+        return self._resolve(type_name, kind)
 
     def find(self, cls: type) -> type[BaseMaterializer]:
         """The materializer for values of class `cls`, along its MRO. Raises MaterializerError where nothing fits."""
@@ -170,6 +170,15 @@ class Materializers:
             raise MaterializerError(f"A manifest names {target!r} as its materializer, which is none.")
         return cls
 
+    def save_all(self, values: Mapping[str, Any], folder: str, materializer: type[BaseMaterializer]) -> Saved:
+        """Write the values of one container into the empty local `folder`; what was written says the first one's type."""
+        of = next(map(type, values.values()))
+        saved = Saved(type_name(of), type_name(materializer), materializer.FORMAT_VERSION, "", materializer.pickled, materializer.deterministic)
+        instance = materializer(folder, _Inner(self, saved))
+        instance.save_all(values)
+        saved.deterministic &= instance.deterministic
+        return saved
+
     def save(self, value: Any, folder: str, materializer: type[BaseMaterializer] | None = None) -> Saved:
         """Write `value` into the empty local `folder` and say what was written."""
         of = type(value)
@@ -192,16 +201,26 @@ class Materializers:
         return cls.save_visualizations is not BaseMaterializer.save_visualizations
 
     def load(
-        self, folder: str, materializer: str, type_: str, wanted: Any = None, *, trusted: bool = True, format_version: int = 0
+        self,
+        folder: str,
+        materializer: str,
+        type_: str,
+        wanted: Any = None,
+        *,
+        trusted: bool = True,
+        format_version: int = 0,
+        together: bool = False,
     ) -> Any:
         """Read a value back. `wanted`: the class the reader asks for; `trusted`: whether pickled payload may be loaded.
 
         Whatever is wrong with the payload raises MaterializerError. `format_version`: what the record says, if it is known.
+        `together`: it was written by `save_all`.
         """
         try:
             cls = self.named(materializer)
             _refuse(cls, folder, materializer, trusted, format_version)
-            return cls(folder, _Inner(self, None, trusted=trusted)).load(self._data_type(type_, wanted))
+            made = cls(folder, _Inner(self, None, trusted=trusted))
+            return made.load_all() if together else made.load(self._data_type(type_, wanted))
         except MaterializerError:
             raise
         except Exception as error:
@@ -271,24 +290,34 @@ class _Inner:
 
     def save(self, value: Any, folder: str) -> None:
         os.makedirs(folder)
-        saved = self._materializers.save(value, folder)
+        self._note(self._materializers.save(value, folder), folder)
+
+    def save_all(self, values: Mapping[str, Any], folder: str, materializer: type[BaseMaterializer]) -> None:
+        os.makedirs(folder)
+        self._note(self._materializers.save_all(values, folder, materializer), folder)
+
+    def _note(self, saved: Saved, folder: str) -> None:
         if self._into is not None:
             self._into.pickled |= saved.pickled
             self._into.deterministic &= saved.deterministic
         note = {"type": saved.type, "materializer": saved.materializer, "format": saved.format}
         json_file.write(f"{folder}/{_NOTE}", note)
 
-    def load(self, folder: str) -> Any:
+    def load_all(self, folder: str) -> Mapping[str, Any]:
+        values: Mapping[str, Any] = self.load(folder, together=True)
+        return values
+
+    def load(self, folder: str, *, together: bool = False) -> Any:
         note = json_file.read(f"{folder}/{_NOTE}")
         known = isinstance(note, dict) and isinstance(note.get("type"), str) and isinstance(note.get("materializer"), str)
         if not known or type(note.get("format")) is not int:
             raise MaterializerError(f"{folder}/{_NOTE} does not say what saved the value there. Run `dovetail store verify`.")
         return self._materializers.load(
-            folder, note["materializer"], note["type"], trusted=self.trusted, format_version=note["format"]
+            folder, note["materializer"], note["type"], trusted=self.trusted, format_version=note["format"], together=together
         )
 
     def find(self, cls: type) -> type[BaseMaterializer]:
         return self._materializers.find(cls)
 
-    def resolve(self, type_name: str) -> Any:
-        return self._materializers.resolve(type_name)
+    def resolve(self, type_name: str, kind: type | None = None) -> Any:
+        return self._materializers.resolve(type_name, kind)

@@ -25,11 +25,17 @@ class Nested(Protocol):
     def load(self, folder: str) -> Any:
         """The value that `save` wrote there."""
 
+    def save_all(self, values: Mapping[str, Any], folder: str, materializer: type[BaseMaterializer]) -> None:
+        """Write values by one materializer that is `together` into `folder`, as `save` does with one."""
+
+    def load_all(self, folder: str) -> Mapping[str, Any]:
+        """The values that `save_all` wrote there."""
+
     def find(self, cls: type) -> type[BaseMaterializer]:
         """The materializer by which `save` would write a value of this class, or MaterializerError where there is none."""
 
-    def resolve(self, type_name: str) -> Any:
-        """The data type that a `module:qualname` in the payload names, or MaterializerError where it may not be followed."""
+    def resolve(self, type_name: str, kind: type | None = None) -> Any:
+        """The data type, or subclass of `kind`, that a `module:qualname` in the payload names; MaterializerError where it may not be followed."""
 
 
 class BaseMaterializer(ABC):
@@ -42,7 +48,7 @@ class BaseMaterializer(ABC):
     imports nothing; subclasses are found along the value's MRO. FORMAT_VERSION is part of the digest: raise it when
     `save` writes something else. `deterministic`: equal values give equal bytes; `save` may set it on the instance for a
     value of which that is not certain. `pickled`: loading may run code, so it is done only from a store that says
-    `trusted: true`.
+    `trusted: true`. `together`: the values of one container are saved and loaded all at once, by `save_all` and `load_all`.
     """
 
     ASSOCIATED_TYPES: ClassVar[tuple[type | str, ...]] = ()
@@ -50,6 +56,7 @@ class BaseMaterializer(ABC):
     FORMAT_VERSION: ClassVar[int] = 1
     deterministic: bool = True
     pickled: ClassVar[bool] = False
+    together: ClassVar[bool] = False
 
     def __init__(self, uri: str, nested: Nested) -> None:
         self.uri = uri
@@ -62,6 +69,14 @@ class BaseMaterializer(ABC):
     @abstractmethod
     def load(self, data_type: Any) -> Any:
         """Read the value back. `data_type`: the class that the reader's annotation or the record names, else `object`."""
+
+    def save_all(self, values: Mapping[str, Any]) -> None:
+        """Write the values of one container below `self.uri`; a value's name says where in the container it stands."""
+        raise NotImplementedError
+
+    def load_all(self) -> Mapping[str, Any]:
+        """What `save_all` wrote, by the same names."""
+        raise NotImplementedError
 
     def extract_metadata(self, value: Any) -> Mapping[str, Json]:
         """Small facts to show and search by, such as a shape; JSON values. Kept outside the digest."""

@@ -48,6 +48,7 @@ def save_document(folder: str, name: str, value: Any, nested: Nested) -> None:
         encoder = Encoder(nested, folder)
         try:
             value = encoder.encode(value)
+            encoder.finish()
         except MaterializerError as error:
             if not encoder.place:
                 raise
@@ -73,6 +74,12 @@ class Encoder:
         self._folders = 0
         self._unordered = False
         self._found: dict[type, Callable[[Any], Any]] = {}
+        self._together: dict[type[BaseMaterializer], tuple[str, dict[str, Any]]] = {}
+
+    def finish(self) -> None:
+        """Save what is saved all at once."""
+        for materializer, (name, values) in self._together.items():
+            self._nested.save_all(values, f"{self._folder}/{name}", materializer)
 
     def encode(self, value: Any) -> Any:
         cls = type(value)
@@ -95,6 +102,8 @@ class Encoder:
         materializer = self._nested.find(cls)
         if materializer is ArrayMaterializer:
             return self._array
+        if materializer.together:
+            return lambda value: self._gather(value, materializer)
         if materializer is not StructureMaterializer:
             return self._save_nested
         mark = codecs.mark_of(cls)
@@ -146,6 +155,20 @@ class Encoder:
             start = file.tell()
             npy.write(file, value)
         return {"$": "array", "v": start}
+
+    def _gather(self, value: Any, materializer: type[BaseMaterializer]) -> Any:
+        """Keep it until all are known, under a name that says where it stands."""
+        if self._unordered:
+            return self._save_nested(value)
+        if materializer not in self._together:
+            self._together[materializer] = (str(self._folders), {})
+            self._folders += 1
+        folder, values = self._together[materializer]
+        name = ".".join(map(str, self.place)) or "value"
+        while name in values:  # "a.b" is a key, and "b" one of "a"
+            name += "'"
+        values[name] = value
+        return {"$": "together", "g": folder, "v": name}
 
     def _save_nested(self, value: Any) -> Any:
         name = str(self._folders)
@@ -248,6 +271,7 @@ class Decoder:
         self._nested = nested
         self._folder = folder
         self._types: dict[str, Any] = {}
+        self._together: dict[str, Mapping[str, Any]] = {}
 
     def decode(self, node: Any) -> Any:
         if isinstance(node, list):
@@ -298,10 +322,21 @@ class Decoder:
             file.seek(node["v"])
             return npy.read(file)
 
+    def together(self, node: Any) -> Any:
+        folder, name = node["g"], node["v"]
+        if folder not in self._together:
+            self._together[folder] = self._nested.load_all(self._part(folder))
+        if name not in self._together[folder]:
+            raise MaterializerError(f"{self._folder}/{folder} holds no value named {str(name)[:60]!r}. Run `dovetail store verify`.")
+        return self._together[folder][name]
+
     def nested(self, node: Any) -> Any:
-        if not re.fullmatch(r"[0-9]{1,9}|[0-9a-f]{64}-[0-9]{1,5}", node["v"]):
-            raise MaterializerError(f"{self._folder} names {node['v'][:60]!r} as the folder of a part, which it cannot be.")
-        return self._nested.load(f"{self._folder}/{node['v']}")
+        return self._nested.load(self._part(node["v"]))
+
+    def _part(self, name: str) -> str:
+        if not re.fullmatch(r"[0-9]{1,9}|[0-9a-f]{64}-[0-9]{1,5}", name):
+            raise MaterializerError(f"{self._folder} names {name[:60]!r} as the folder of a part, which it cannot be.")
+        return f"{self._folder}/{name}"
 
 
 _REBUILD: Mapping[str, Callable[[Decoder, Any], Any]] = {
@@ -315,4 +350,5 @@ _REBUILD: Mapping[str, Callable[[Decoder, Any], Any]] = {
     "deque": lambda d, node: collections.deque(d.items(node), node["n"]),
     "array": Decoder.array,
     "nested": Decoder.nested,
+    "together": Decoder.together,
 }

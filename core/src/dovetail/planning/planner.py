@@ -148,7 +148,7 @@ class Planner:
         if code is None or options.get("experiment_tracker") or "experiment_tracker" not in self._workspace.stack.components:
             return options
         tracker: Any = self._workspace.stack.build("experiment_tracker")
-        libraries = getattr(tracker, "libraries", frozenset())
+        libraries: frozenset[str] = getattr(tracker, "libraries", frozenset())
         return {**options, "experiment_tracker": True} if libraries and libraries & set(self._codes[code].packages) else options
 
     def _identify(self, found: Any) -> CodeIdentity:

@@ -12,7 +12,6 @@ from dovetail import hookspecs
 from dovetail.errors import near
 from dovetail.plugin import ComponentType
 from dovetail.registry.installed import InstalledPlugin
-from dovetail.registry.requirements import allows
 from dovetail.values.imports import load_object
 
 T = TypeVar("T")
@@ -108,7 +107,11 @@ class Hooks:
     def _other_core(self, plugin: InstalledPlugin) -> str | None:
         """Why a plugin that asks for other versions of Dovetail than this one is not imported."""
         core = next((other.version for other in self.plugins if other.built_in), "")
-        if not core or not plugin.core or allows(plugin.core, core):
+        if not core or not plugin.core:
+            return None
+        from dovetail.registry.requirements import allows
+
+        if allows(plugin.core, core):
             return None
         return (
             f"{plugin.distribution} {plugin.version} was built for dovetail{plugin.core}, and this is dovetail {core}. Run "
@@ -152,4 +155,5 @@ def _label(plugin: InstalledPlugin) -> str:
 
 
 def _described(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    said = " ".join(str(error).split())  # some go over several lines
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import os
 import shlex
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dovetail.components.component import Component
 from dovetail.errors import ConfigurationError, NotFound, PluginBroken
 from dovetail.plugin import ComponentType, FlavorSpec, MaterializerSpec
 from dovetail.registry.hooks import FAILURES, Hooks
 from dovetail.registry.installed import InstalledPlugin, installed_plugins, narrowed
-from dovetail.registry.official import official_plugin, official_plugins
-from dovetail.registry.requirements import folded, unmet_requirements
 from dovetail.values.imports import load_object
+
+if TYPE_CHECKING:
+    from dovetail.registry.requirements import Unmet
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,8 @@ class Registry:
         return offers[0][1]
 
     def _missing(self, kind: ComponentType, name: str) -> ConfigurationError:
+        from dovetail.registry.requirements import folded
+
         broken = {plugin: reason for plugin, reason in self._hooks.broken.items() if not plugin.built_in}
         for plugin, reason in broken.items():
             if folded(name) in (folded(plugin.name), folded(plugin.distribution.removeprefix("dovetail-"))):
@@ -111,6 +113,11 @@ class Registry:
 
     def _cure(self, name: str) -> str:
         """What to install, or to let in, for a flavor that no plugin offers."""
+        import difflib
+
+        from dovetail.registry.official import official_plugin, official_plugins
+        from dovetail.registry.requirements import folded
+
         present = {folded(plugin.distribution) for plugin in installed_plugins()}
         loaded = {folded(plugin.distribution) for plugin in self._hooks.plugins}
         absent = {each.name: each for each in official_plugins().values() if folded(each.distribution) not in loaded}
@@ -128,7 +135,7 @@ class Registry:
     def component_class(self, component_type: str, flavor: str) -> type[Component]:
         """The class, ready for use. ConfigurationError with the pip command when a library that it needs is not installed."""
         spec = self.flavor(component_type, flavor)
-        unmet = unmet_requirements(spec.requires) if spec.requires and (component_type, flavor) not in self._complete else []
+        unmet = _unmet(spec) if spec.requires and (component_type, flavor) not in self._complete else []
         if unmet:
             raise ConfigurationError(
                 f"The {component_type.replace('_', ' ')} flavor '{flavor}' needs {'; '.join(map(str, unmet))}. "
@@ -208,7 +215,13 @@ class Registry:
 
 def missing_requirements(spec: FlavorSpec) -> list[str]:
     """The requirements of a flavor of which no version is installed."""
-    return [each.requirement for each in unmet_requirements(spec.requires) if each.found is None]
+    return [each.requirement for each in _unmet(spec) if each.found is None]
+
+
+def _unmet(spec: FlavorSpec) -> list[Unmet]:
+    from dovetail.registry.requirements import unmet_requirements
+
+    return unmet_requirements(spec.requires)
 
 
 def _all_of(cls: type[Any], answer: Any) -> list[Any]:

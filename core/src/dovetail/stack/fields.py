@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
+import sys
+import types
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -23,13 +26,24 @@ def fields_of(cls: Any) -> list[dataclasses.Field[Any]]:
 def field_types(cls: type[Component]) -> dict[str, Any]:
     """The type of each configuration field, annotations in strings evaluated."""
     try:
-        hints = typing.get_type_hints(cls, include_extras=True)
+        hints = _hints_of(cls, {field.name for field in fields_of(cls)})
     except (NameError, AttributeError, TypeError, SyntaxError) as error:
         raise PluginBroken(
             f"The fields of {cls.__module__}.{cls.__qualname__} cannot be read: {error}. "
             f"Import the types that its annotations name outside `if TYPE_CHECKING`."
         ) from error
     return {field.name: hints[field.name] for field in fields_of(cls)}
+
+
+def _hints_of(cls: type[Component], names: set[str]) -> dict[str, Any]:
+    """The evaluated annotations of these names alone: others may be `ClassVar` without more, which older Pythons refuse."""
+    hints: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        written = {name: hint for name, hint in inspect.get_annotations(base).items() if name in names}
+        if written:
+            holder = types.SimpleNamespace(__annotations__=written)
+            hints.update(typing.get_type_hints(holder, vars(sys.modules[base.__module__]), dict(vars(base)), include_extras=True))
+    return hints
 
 
 @functools.lru_cache(maxsize=256)

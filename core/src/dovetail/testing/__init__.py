@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from dovetail.testing.faults import slow_store as slow_store
     from dovetail.testing.materializer import MaterializerContract as MaterializerContract
     from dovetail.testing.model_deployer import ModelDeployerContract as ModelDeployerContract
+    from dovetail.testing.model_registry import ModelRegistryContract as ModelRegistryContract
     from dovetail.testing.orchestrator import OrchestratorContract as OrchestratorContract
     from dovetail.testing.plugin import PluginContract as PluginContract
     from dovetail.testing.secret_store import SecretStoreContract as SecretStoreContract
@@ -54,6 +55,7 @@ _HOMES = {
     "ExperimentTrackerContract": "experiment_tracker",
     "MaterializerContract": "materializer",
     "ModelDeployerContract": "model_deployer",
+    "ModelRegistryContract": "model_registry",
     "OrchestratorContract": "orchestrator",
     "PluginContract": "plugin",
     "FakeAlerter": "fakes",

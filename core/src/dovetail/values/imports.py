@@ -32,8 +32,8 @@ class RecordedTypes:
         self._project = project or find_project()
         self._plugins = plugins
 
-    def __call__(self, target: str) -> Any:
-        """Raises MaterializerError when the name leads elsewhere, to nothing, or to something that is no data type."""
+    def __call__(self, target: str, kind: type | None = None) -> Any:
+        """Raises MaterializerError when the name leads elsewhere, to nothing, or to neither a data type nor a subclass of `kind`."""
         module, _, qualname = target.partition(":")
         if not self._trusted(module):
             raise MaterializerError(
@@ -46,7 +46,7 @@ class RecordedTypes:
             raise MaterializerError(
                 f"A record names the type {target!r}, which cannot be imported: {error}. Define it at module level, or restore it."
             ) from error
-        if not is_data_type(found):
+        if not (is_data_type(found) or (kind is not None and isinstance(found, type) and issubclass(found, kind))):
             raise MaterializerError(
                 f"A record names {target!r}, which is no materializer, enum, dataclass, named tuple or pydantic model."
             )

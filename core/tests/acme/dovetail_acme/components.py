@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 from dovetail.components import ArtifactStore, Capability, Component, Entry, ExperimentTracker, Orchestrator, RunControl
 from dovetail.components import Secret, SecretStore, StepRun
 from dovetail.errors import NotFound
+from dovetail.materializers.interface import BaseMaterializer
 from dovetail.values.plan import Plan
 
 
@@ -132,3 +133,9 @@ class Telescope(Component):
 
 class Hubble(Telescope):
     pass
+
+
+class ThingMaterializer(BaseMaterializer):
+    def save(self, value: Any) -> None: ...
+
+    def load(self, data_type: Any) -> Any: ...

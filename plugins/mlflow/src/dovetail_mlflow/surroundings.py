@@ -17,25 +17,29 @@ class Surroundings:
 
     def __init__(self, variables: Mapping[str, str], spared: Collection[str] = ()) -> None:
         """`spared`: variables that a step asks for itself, which stay as they are."""
+        self._spared = frozenset(spared)
         self._set = {name: value for name, value in variables.items() if name not in spared and not _said_already(name)}
-        self._hidden = {
-            name: value
-            for name, value in os.environ.items()
-            if name.startswith(("MLFLOW_", "_MLFLOW_")) and not name.startswith(_KEPT) and name not in spared and name not in self._set
-        }
-        self._before = {name: os.environ.get(name) for name in self._set} | dict(self._hidden)
+        self._before = self._now()
 
     def enter(self) -> None:
-        for name in self._hidden:
-            os.environ.pop(name, None)
-        os.environ.update(self._set)
+        self._become(self._set)
+
+    def add(self, variables: Mapping[str, str]) -> None:
+        os.environ.update({name: value for name, value in variables.items() if name not in self._spared})
 
     def leave(self) -> None:
-        for name, value in self._before.items():
-            if value is None:
+        """What was set meanwhile, as by `mlflow.set_experiment`, goes too."""
+        self._become(self._before)
+
+    def _now(self) -> dict[str, str]:
+        names = [name for name in os.environ if name.startswith(("MLFLOW_", "_MLFLOW_")) and name not in self._spared]
+        return {name: os.environ[name] for name in names if name in self._set or not name.startswith(_KEPT)}
+
+    def _become(self, wanted: Mapping[str, str]) -> None:
+        for name in self._now():
+            if name not in wanted:
                 os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        os.environ.update(wanted)
 
 
 def _said_already(name: str) -> bool:

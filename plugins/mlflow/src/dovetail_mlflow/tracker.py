@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import time
@@ -45,11 +46,15 @@ class MlflowTracker(MlflowConnection, ExperimentTracker):
         self._params: dict[str, str] = {}
         self._clock = 0
         self._lost: Exception | None = None
+        self._instead: MlflowTracker | None = None
         self._found: dict[str, dict[str, str]] = {}
 
     # -- the pipeline run --------------------------------------------------------------------------------------------------
 
     def prepare(self, run: Mapping[str, Json]) -> Json:
+        problems = self.check() if self.is_server else []
+        if problems:
+            raise ConnectionError(problems[0])
         with self.reached() as client:
             return self._prepared(client, str(run["id"]), str(run["name"]), str(run["pipeline"]))
 
@@ -82,10 +87,20 @@ class MlflowTracker(MlflowConnection, ExperimentTracker):
             self._client = self.connected()
             self._run = self._opened(step_run)
             self._params = dict(self._run.data.params)
+            surroundings.add({"MLFLOW_EXPERIMENT_ID": self._run.info.experiment_id})  # where runs that the step nests go
             vendor.begin(self.uri, self._run.info.run_id, autolog=self.autolog)
         except BaseException:
             self._leave()
             raise
+
+    def stand_in(self, step_run: StepRun) -> bool:
+        """Plain MLflow calls of the step go to the project's own store, and the step is none the wiser."""
+        if self.tracking_uri is None:
+            return False
+        here = {"tracking_uri": None, "username": None, "password": None, "token": None, "nested": False}
+        self._instead = type(self)(**{**self.configuration(), **here})
+        self._instead.start(dataclasses.replace(step_run, prepared=None))
+        return True
 
     def _opened(self, step_run: StepRun) -> Any:
         said = step_run.prepared
@@ -154,6 +169,8 @@ class MlflowTracker(MlflowConnection, ExperimentTracker):
     def finish(self, step_run: StepRun) -> None:
         from dovetail_mlflow import vendor
 
+        if self._instead is not None:
+            self._instead.finish(step_run)
         if self._run is None:
             return
         run_id, status = self._run.info.run_id, step_run.status or "completed"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dovetail.components import StepRun
+from dovetail_wandb.session import quiet
 
 _REFUSED = re.compile(r"[^A-Za-z0-9_.-]+")
 _CHARACTERS = 128
@@ -38,15 +39,14 @@ def _artifact(told: Mapping[str, Any]) -> Any:
 
     metadata = {"digest": told["digest"], "version": told["version"], "type": told["type"], "artifact": told["artifact"]}
     made = wandb.Artifact(name_of(told["artifact"]), type=name_of(told["kind"]), metadata=metadata)
-    made.add_reference(reference(told["uri"]), name="payload", checksum=False)
+    with quiet():
+        made.add_reference(reference(told["uri"]), name="payload", checksum=False)
     return made
 
 
 def _use(run: Any, artifact: Any) -> None:
-    if run.settings._offline:  # `use_artifact` asks the server; what it then sends is recorded for `wandb sync`
-        run._log_artifact(artifact, aliases=[], is_user_created=True, use_after_commit=True)
-    else:
-        run.use_artifact(artifact)
+    """What `use_artifact` does with a new artifact, but it refuses to do so offline, and online waits for the server."""
+    run._log_artifact(artifact, aliases=[], is_user_created=True, use_after_commit=True)
 
 
 def name_of(name: str) -> str:
@@ -58,7 +58,5 @@ def name_of(name: str) -> str:
 
 
 def reference(uri: str) -> str:
-    """An address that W&B keeps as it is: it looks into buckets by itself, for which their libraries would be needed here."""
-    if "://" in uri:
-        return f"dovetail+{uri}"
-    return Path(uri).absolute().as_uri()
+    """An address that W&B keeps as it is: folders it would list file by file, and into buckets it looks with their vendors' libraries."""
+    return f"dovetail+{uri if '://' in uri else Path(uri).absolute().as_uri()}"

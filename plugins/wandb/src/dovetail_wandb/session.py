@@ -26,7 +26,7 @@ def open_run(settings: Mapping[str, Any], config: Mapping[str, Any]) -> Any:
 
     own = {**_QUIET, **{name: value for name, value in settings.items() if value is not None}}
     known = wandb.Settings.model_fields
-    with _one_at_a_time, _marked(), _session_aside(wandb), _globals_kept(wandb), _service_kept():
+    with _one_at_a_time, _marked(), quiet(), _session_aside(wandb), _globals_kept(wandb), _service_kept():
         return wandb.init(settings=wandb.Settings(**{name: value for name, value in own.items() if name in known}), config=dict(config))
 
 
@@ -89,6 +89,19 @@ def _give_login_back(login: Any) -> None:
     wbauth.unauthenticate_session(update_settings=False)
     if login is not None:
         wbauth.authenticate._session_auth = login
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """What W&B says of logging in, or of a reference that it will not look into, is not the step's output."""
+    from wandb.errors import term
+
+    kept = term._silent
+    term._silent = True
+    try:
+        yield
+    finally:
+        term._silent = kept
 
 
 @contextmanager

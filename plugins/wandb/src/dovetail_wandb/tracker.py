@@ -16,6 +16,7 @@ from dovetail_wandb.files import keep
 from dovetail_wandb.said import OWN, STATUS, STEP, about, labels
 
 _PROJECT_CHARACTERS = 128
+_WELL = ("completed", "cached")
 
 
 class WandbTracker(ExperimentTracker):
@@ -98,11 +99,13 @@ class WandbTracker(ExperimentTracker):
 
     def finish(self, step_run: StepRun) -> None:
         run = self.run
-        if self.mirror_artifacts and self.mode != "disabled":
-            artifacts.mirror(run, step_run)
-        run.summary[STATUS] = step_run.status
-        run.finish(exit_code=1 if step_run.status == "failed" else 0)
-        self._run = self._step_run = None
+        try:
+            run.summary[STATUS] = step_run.status
+            if self.mirror_artifacts and self.mode != "disabled":
+                artifacts.mirror(run, step_run)
+        finally:
+            run.finish(exit_code=0 if step_run.status in _WELL else 1)
+            self._run = self._step_run = None
 
     def url(self, step_run: StepRun) -> str | None:
         if self.mode == "disabled":
@@ -126,7 +129,9 @@ class WandbTracker(ExperimentTracker):
             raise RuntimeError("start comes first")
         if self._run is None or getattr(self._run, "_is_finished", False):
             self._with_step.clear()
+            said = self._run.tags if self._run is not None else ()
             self._run = self._open(self._step_run)
+            self._run.tags = tuple(dict.fromkeys((*(self._run.tags or ()), *(said or ()))))
         return self._run
 
     def _open(self, step_run: StepRun) -> Any:
