@@ -3,6 +3,7 @@
     nox -l                      what there is
     nox -s tests-3.12           the core on one Python
     nox -s tests-<plugin>       one plugin in an environment of its own
+    nox -s versions-<plugin>    the same on the lowest and on the newest versions of what it declares to support (needs uv)
     nox -s crash                every fault at every file operation, not a stride
     nox -s bench -- --quick     Dovetail side by side with its peers
 """
@@ -57,12 +58,24 @@ def bench(session: nox.Session) -> None:
     session.run("python", "bench/run.py", *session.posargs)
 
 
-def _package_session(package: Path) -> None:
+def _package_sessions(package: Path) -> None:
+    folder = package.relative_to(ROOT)
+
     @nox.session(name=f"tests-{package.name}")
     def tests_of_package(session: nox.Session) -> None:
-        session.install("-e", "core[testing]", "-e", str(package.relative_to(ROOT)))
-        session.run("pytest", str(package / "tests"), *session.posargs)
+        """One plugin in an environment of its own."""
+        session.install("-e", "core[testing]", "-e", f"{folder}[test]")
+        session.run("pytest", str(folder / "tests"), *session.posargs)
+
+    @nox.session(name=f"versions-{package.name}", venv_backend="uv")
+    @nox.parametrize("resolution", ["lowest-direct", "highest"])
+    def versions_of_package(session: nox.Session, resolution: str) -> None:
+        """One plugin on the lowest and on the newest versions that it declares to support."""
+        session.install("-e", "core[testing]")  # first and by itself: the lowest versions are asked of the plugin's requirements alone
+        session.install("--resolution", resolution, "-e", f"{folder}[test]")
+        session.run("uv", "pip", "list", external=True)
+        session.run("pytest", str(folder / "tests"), *session.posargs)
 
 
 for found in sorted([*ROOT.glob("plugins/*/pyproject.toml"), *ROOT.glob("contrib/*/pyproject.toml")]):
-    _package_session(found.parent)
+    _package_sessions(found.parent)

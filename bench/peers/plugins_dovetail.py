@@ -34,7 +34,7 @@ def dovetail_orchestrators() -> Sequence[FlavorSpec]:
 
 
 def plugins(n: int) -> Measurements:
-    folders = [lay_out(Path("plugins") / str(count), count) for count in (0, n)]
+    folders = [lay_out(Path("plugins-of-others") / str(count), count) for count in (0, n)]
     for folder in folders:
         ask(folder)  # what the disk has to fetch is fetched
     turns = [[timed(lambda folder=folder: ask(folder)) for folder in folders] for _ in range(TURNS)]

@@ -94,3 +94,31 @@ def test_every_plugin_of_the_clone_is_an_extra_of_the_core_with_a_range() -> Non
     folders = [path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml")] + [path.parent.name for path in ROOT.glob("contrib/*/pyproject.toml")]
     for name in folders:
         assert re.fullmatch(rf"dovetail-{name}>=[\d.]+,<[\d.]+", extras.get(name, "")), f"no extra leads to {name}"
+
+
+@pytest.mark.parametrize(
+    ("flavor", "said"),
+    [
+        ("toyflow", "The plugin 'toyflow' brings it and is not installed. Run `dovetail plugin install toyflow`."),
+        ("dovetail_toyflow", "Run `dovetail plugin install toyflow`."),
+        ("toyflw", "Did you mean 'toyflow'? Run `dovetail plugin install toyflow`, which brings it."),
+        ("else", "Plugins that are not installed: toyflow. If a plugin from elsewhere brings it, install that, by convention `pip install dovetail-else`."),
+        ("shut-out", "The plugin 'shut-out' is installed, and DOVETAIL_PLUGINS or --no-plugins leaves it out; let it in."),
+    ],
+)
+def test_for_an_unknown_flavor_it_is_said_which_plugin_to_install(flavor: str, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from dovetail.errors import NotFound
+    from dovetail.registry import Registry, official
+
+    known = {"toyflow": official.OfficialPlugin("toyflow", "dovetail-toyflow", "dovetail-toyflow>=1")}
+    if flavor == "shut-out":
+        known = {flavor: official.OfficialPlugin(flavor, f"dovetail-{flavor}", f"dovetail-{flavor}>=1")}
+        (tmp_path / "dovetail_shut_out-1.0.dist-info").mkdir()
+        (tmp_path / "dovetail_shut_out-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: dovetail-shut-out\nVersion: 1.0\n")
+        (tmp_path / "dovetail_shut_out-1.0.dist-info" / "entry_points.txt").write_text("[dovetail]\nshut-out = shut_out\n")
+        monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(official, "official_plugins", lambda: known)
+    with pytest.raises(NotFound) as caught:
+        Registry.load(only=[]).flavor("experiment_tracker", flavor)
+    assert said in str(caught.value)
+    assert str(caught.value).startswith(f"There is no experiment tracker flavor '{flavor}'.")

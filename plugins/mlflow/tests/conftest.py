@@ -82,6 +82,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     running.stop()
 
 
+@pytest.fixture(scope="session")
+def server_in() -> Any:
+    """Starts another server: in a folder, with more options and variables."""
+    return start_server
+
+
 @pytest.fixture
 def unused_port() -> int:
     return free_port()

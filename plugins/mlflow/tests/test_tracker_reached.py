@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +80,42 @@ def test_a_password_without_its_user_is_told() -> None:
     [problem] = MlflowTracker(tracking_uri="http://127.0.0.1:1", password=Secret("hunter22")).check()
     assert "`username` and `password`" in problem
     assert "hunter22" not in problem
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory, server_in: Any) -> Iterator[Any]:
+    """A server that asks for a user and a password."""
+    folder = tmp_path_factory.mktemp("guarded")
+    settings = folder / "auth.ini"
+    settings.write_text(
+        f"[mlflow]\ndefault_permission = EDIT\ndatabase_uri = sqlite:///{folder}/auth.db\n"
+        f"admin_username = baker\nadmin_password = sourdough-bread\nauthorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    )
+    running = server_in(folder, "--app-name", "basic-auth", MLFLOW_AUTH_CONFIG_PATH=str(settings), MLFLOW_FLASK_SERVER_SECRET_KEY="x" * 16)
+    yield running
+    running.stop()
+
+
+def test_wrong_credentials_are_told_and_shown_to_nobody(guarded: Any) -> None:
+    for given in ({}, {"username": Secret("baker"), "password": Secret("white-bread-3")}, {"token": Secret("rye-bread-7")}):
+        started = time.monotonic()
+        [problem] = MlflowTracker(tracking_uri=guarded.url, **given).called("flour", "mlflow").check()
+        assert time.monotonic() - started < _QUICK
+        assert f"'flour' is refused by MLflow at {guarded.url} (401)" in problem
+        assert "`username` and `password`, or `token`" in problem
+        assert not any(secret in problem for secret in ("white-bread-3", "rye-bread-7"))
+
+
+def test_right_credentials_reach_the_server_from_steps_alone(project: Any, guarded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+
+    tracker = MlflowTracker(tracking_uri=guarded.url, username=Secret("baker"), password=Secret("sourdough-bread"))
+    assert tracker.check() == []
+    run = project.on(tracker).run(project.training.one)
+    assert run.steps["plain"].outcome.get("tracker_errors") is None
+    assert "MLFLOW_TRACKING_PASSWORD" not in os.environ
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "baker")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "sourdough-bread")
+    client = MlflowClient(guarded.url)
+    found = client.search_runs([each.experiment_id for each in client.search_experiments()], "tags.`dovetail.step` = 'plain'")
+    assert [each.data.metrics for each in found] == [{"loss": 0.5}]

@@ -12,6 +12,7 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
 from dovetail import ArtifactConfig, ArtifactType, Environment, Model, Retry, get_step_context, log_metrics, log_params, pipeline, step
+from dovetail_mlflow.steps import mlflow_model_deployer_step
 from dovetail.testing.models import Scales, ScalesMaterializer
 
 
@@ -155,3 +156,8 @@ def environment() -> None:
 @pipeline(model=Model(name="iris"))
 def trained() -> None:
     fitted()
+
+
+@pipeline(model=Model(name="iris"))
+def served() -> None:
+    mlflow_model_deployer_step(fitted(), model_name="iris")

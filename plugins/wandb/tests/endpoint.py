@@ -15,6 +15,13 @@ from typing import Any
 KEY = "k" * 40
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """The client ends its process with connections open."""
+
+
 class Endpoint:
     """`asked`: (operation, variables, key) of each GraphQL request; `stream`: the lines of each file of a run; `uploads`: by path."""
 
@@ -27,7 +34,7 @@ class Endpoint:
         self.runs: dict[str, dict[str, Any]] = {}
         self.entity = "team"
         self._lock = threading.Lock()
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.server = _Server(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     def history(self, run: str) -> list[dict[str, Any]]:
@@ -68,7 +75,7 @@ class Endpoint:
         bucket = {
             "id": "i", "name": variables["name"], "summaryMetrics": json.dumps(self.summary(variables["name"])), "displayName": "n",
             "logLineCount": 0, "historyLineCount": len(history), "eventsLineCount": 0, "historyTail": json.dumps(history[-1:]),
-            "eventsTail": "[]", "config": known.get("config") or "{}", "tags": known.get("tags") or [], "wandbConfig": "{}",
+            "eventsTail": "[]", "config": known.get("config") or "{}", "tags": known.get("tags") or [], "wandbConfig": '{"t": 1}',
         }  # fmt: skip
         return {"model": {"id": "p", "name": variables["project"], "entity": {"id": "e", "name": self.entity}, "bucket": bucket}}
 

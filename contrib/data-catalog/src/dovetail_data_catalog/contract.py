@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
 import pytest
+
 from dovetail import RunFailed, log_artifact_metadata, pipeline, step
 from dovetail.components import Component
 from dovetail.testing import Contract, in_memory
-
 from dovetail_data_catalog.interface import CatalogEntry, DataCatalog
 
 _ENTRY = CatalogEntry(

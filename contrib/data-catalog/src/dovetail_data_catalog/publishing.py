@@ -8,7 +8,6 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from dovetail import Client
-
 from dovetail_data_catalog.interface import CatalogEntry, DataCatalog
 
 if TYPE_CHECKING:

@@ -38,10 +38,13 @@ class DiscordAlerter(WebhookAlerter):
             embed["title"] = _fitting(" ".join(alert.title.split()), _TITLE)
         if alert.text.strip() or not alert.title.strip():
             embed["description"] = _fitting(alert.text, _TEXT)
+        fields = dict(alert.fields)
         if alert.link and len(alert.link) <= _LINK:
             embed |= {"url": alert.link, "title": embed.get("title", "Link")}
+        elif alert.link:
+            fields = {"link": alert.link, **fields}
         left = _ALL - sum(len(str(embed.get(part, ""))) for part in ("title", "description")) - len(alert.level.value)
-        embed["fields"] = _fields(alert.fields, left)
+        embed["fields"] = _fields(fields, left)
         return {"embeds": [embed], "allowed_mentions": {"parse": []}}
 
     def probe(self) -> Answer:

@@ -33,10 +33,7 @@ def write(rows: Iterable[Row], columns: Sequence[str], format_: str, to: str | N
 
 def _json_lines(rows: Iterable[Row], columns: Sequence[str], file: TextIO) -> int:
     """Numbers that JSON has no word for become null."""
-    count = 0
-    for count, row in enumerate(rows, 1):
-        file.write(json.dumps(_finite(row), ensure_ascii=False, default=str) + "\n")
-    return count
+    return sum(bool(file.write(json.dumps(_finite(row), ensure_ascii=False, default=str) + "\n")) for row in rows)
 
 
 def _csv(rows: Iterable[Row], columns: Sequence[str], file: TextIO) -> int:

@@ -20,7 +20,7 @@ class SlackAlerter(WebhookAlerter):
     """Posts to one Slack channel by an incoming webhook (https://api.slack.com/messaging/webhooks)."""
 
     def message(self, alert: Alert) -> Json:
-        blocks = [_header(alert.title)] if alert.title.strip() else []
+        blocks: list[Json] = [_header(alert.title)] if alert.title.strip() else []
         if alert.text.strip() or not blocks:
             blocks.append({"type": "section", "text": _plain(alert.text, _TEXT)})
         blocks += _tables(alert.fields)

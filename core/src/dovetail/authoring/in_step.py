@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from dovetail.execution.scope import StepScope, checked, current, numbers, requi
 from dovetail.graph import tracing
 from dovetail.materializers.interface import BaseMaterializer
 from dovetail.values.encoding import decode
-from dovetail.values.names import check_name
+from dovetail.values.names import check_name, nearest_name
 
 
 class StepContext:
@@ -80,18 +80,27 @@ class StepContext:
     def log_file(self, path: str | os.PathLike[str], folder: str = "") -> None:
         """Keep a file or folder with this step run: in the stack's tracker, where that keeps files, else as an artifact.
 
-        The artifact is called `<pipeline>.<step>.<folder>.<file>`. Raises FileNotFoundError.
+        The artifact is called `<pipeline>.<step>.<folder>.<file>`, or `<pipeline>.<step>.<folder>` where all of a folder is kept
+        in it. Raises FileNotFoundError.
         """
         place = Path(path)
         if not place.exists():
             raise FileNotFoundError(f"There is no file {place} to keep.")
         if not self._scope.log_file(place.absolute(), folder):
-            parts = [self.pipeline_name, self.step_name, *folder.split("/"), place.name]
-            save_artifact(place, ".".join(part for part in parts if part))
+            below = [] if folder and place.is_dir() else [place.name]
+            parts = [self.pipeline_name, self.step_name, *folder.split("/"), *below]
+            save_artifact(place, nearest_name(".".join(part for part in parts if part)))
 
     def set_tags(self, tags: Mapping[str, object]) -> None:
         """Say these of this step run: with its metadata in the record, and in a tracker that has tags."""
         self._scope.set_tags({str(name): str(value) for name, value in tags.items()})
+
+    def at_end(self, call: Callable[[], None]) -> None:
+        """Call it here once the step's function has ended, however it did; what it logs is still recorded.
+
+        For tools that keep something of the step while it runs. An error in it fails no step and is noted as the tracker's.
+        """
+        self._scope.at_end.append(call)
 
     @property
     def tracker(self) -> ExperimentTracker | None:

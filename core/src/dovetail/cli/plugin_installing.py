@@ -111,4 +111,3 @@ def _say_what_came(session: Session, before: set[tuple[str, str, str]]) -> None:
     command = [sys.executable, "-c", "from dovetail.cli import main; main()", "plugin", "check", *(name for name, *_ in came)]
     if subprocess.run(command, check=False).returncode:
         click.get_current_context().exit(1)
-

@@ -81,7 +81,9 @@ def uninstall(session: Session, names: tuple[str, ...], yes: bool) -> None:
 
 @plugin.command()
 @click.argument("name")
-@click.option("--type", "kind", required=True, metavar="TYPE", help="A component type, such as experiment_tracker, or materializer.")
+@click.option(
+    "--type", "kind", required=True, metavar="TYPE", help="A component type, such as experiment_tracker, or materializer."
+)
 @click.option("--folder", type=click.Path(path_type=Path), help="Where to write it; by default dovetail-NAME, here.")
 @pass_session
 def new(session: Session, name: str, kind: str, folder: Path | None) -> None:
@@ -89,9 +91,4 @@ def new(session: Session, name: str, kind: str, folder: Path | None) -> None:
     from dovetail.cli.plugin_writing import write_plugin
 
     written = write_plugin(name, kind, folder)
-    session.say(
-        f"Wrote {written}. Next:\n"
-        f"  pip install -e '{written}[test]'\n"
-        f"  pytest {written}\n"
-        f"  dovetail plugin list"
-    )
+    session.say(f"Wrote {written}. Next:\n  pip install -e '{written}[test]'\n  pytest {written}\n  dovetail plugin list")

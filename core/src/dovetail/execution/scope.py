@@ -43,6 +43,7 @@ class StepScope:
     opened: dict[str, list[int] | None] = field(default_factory=dict)
     written: set[str] = field(default_factory=set)
     tracker_errors: list[str] = field(default_factory=list)
+    at_end: list[Callable[[], None]] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     chunks: int = 0
     thread: int = 0
@@ -126,6 +127,14 @@ class StepScope:
         except Exception as error:  # whatever a vendor's client raises
             self._note_tracker_error(error)
 
+    def leave(self) -> None:
+        """Call what was asked to be called once the step's function has ended, the last asked first."""
+        while self.at_end:
+            try:
+                self.at_end.pop()()
+            except Exception as error:  # whatever a vendor's client raises
+                self._note_tracker_error(error)
+
     def end(self, status: Status, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
         """Close the mirror, if it was opened, which is told what the step took and gave, as its outcome has it."""
         if self._tracker is not None:
@@ -185,6 +194,7 @@ class entered:  # noqa: N801  # reads as a sentence: with entered(scope)
         _active.append(self._scope)
 
     def __exit__(self, *_: object) -> None:
+        self._scope.leave()
         _active.remove(self._scope)
         _current.reset(self._token)
 

@@ -96,16 +96,19 @@ def file_readings(scope: StepScope) -> list[dict[str, Any]]:
         elif place in scope.written:
             continue
         elif before is not None and readings.stamp(place) != before:
-            found.append(readings.file_changed_meanwhile(scope.workspace, place))
+            if not _wrote_below(scope, place):  # a folder is opened to be removed
+                found.append(readings.file_changed_meanwhile(scope.workspace, place))
         else:
             found.append(readings.file_reading(scope.workspace, place))
     return [reading for reading in found if reading is not None]
 
 
 def _folder_reading(scope: StepScope, place: str) -> dict[str, Any] | None:
-    if any(written.startswith(place + os.sep) for written in scope.written):
-        return None
-    return readings.folder_reading(scope.workspace, place)
+    return None if _wrote_below(scope, place) else readings.folder_reading(scope.workspace, place)
+
+
+def _wrote_below(scope: StepScope, folder: str) -> bool:
+    return any(written.startswith(folder + os.sep) for written in scope.written)
 
 
 def parameter_readings(scope: StepScope, inputs: dict[str, Any]) -> list[dict[str, Any]]:

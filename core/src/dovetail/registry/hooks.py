@@ -16,7 +16,9 @@ from dovetail.values.imports import load_object
 
 T = TypeVar("T")
 FAILURES = (Exception, SystemExit)  # whatever a plugin's code raises, short of the user's Ctrl-C
-_NEWER_CORE = "Update Dovetail if the plugin was built for a newer one (`pip install --upgrade dovetail`), else correct the plugin"
+_NEWER_CORE = (
+    "Update Dovetail if the plugin was built for a newer one (`pip install --upgrade dovetail`), else correct the plugin"
+)
 
 
 class Hooks:
@@ -97,7 +99,9 @@ class Hooks:
         try:
             self._manager.register(module, name=_label(plugin))
         except FAILURES as error:
-            if self._manager.get_plugin(_label(plugin)) is not None:  # some of its hooks are in, and would be called with another's
+            if (
+                self._manager.get_plugin(_label(plugin)) is not None
+            ):  # some of its hooks are in, and would be called with another's
                 self._manager.unregister(name=_label(plugin))
             cure = f". {_NEWER_CORE}" if isinstance(error, pluggy.PluginValidationError) else ""
             self.mark_broken(plugin, f"{_described(error)}{cure}")

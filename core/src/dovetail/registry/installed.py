@@ -126,7 +126,9 @@ def _from_info(folder: str) -> Iterator[InstalledPlugin]:
 
 def _core_versions(requirements: Iterable[str]) -> str:
     """The ranges of all requirements on Dovetail that belong to no extra."""
-    ranges = [_ON_CORE.fullmatch(requirement.strip()) for requirement in requirements if "extra" not in requirement.partition(";")[2]]
+    ranges = [
+        _ON_CORE.fullmatch(requirement.strip()) for requirement in requirements if "extra" not in requirement.partition(";")[2]
+    ]
     return ",".join(filter(None, (match[1].strip() for match in ranges if match)))
 
 

@@ -127,7 +127,9 @@ class Registry:
             if close:
                 return f"Did you mean '{close[0]}'? Run `dovetail plugin install {close[0]}`, which brings it."
             meant = f"Plugins that are not installed: {', '.join(absent)}. " if absent else ""
-            return f"{meant}If a plugin from elsewhere brings it, install that, by convention `pip install dovetail-{folded(name)}`."
+            return (
+                f"{meant}If a plugin from elsewhere brings it, install that, by convention `pip install dovetail-{folded(name)}`."
+            )
         if folded(named.distribution) in present:
             return f"The plugin '{named.name}' is installed, and DOVETAIL_PLUGINS or --no-plugins leaves it out; let it in."
         return f"The plugin '{named.name}' brings it and is not installed. Run `dovetail plugin install {named.name}`."
@@ -185,7 +187,9 @@ class Registry:
         """What a plugin declares besides flavors, each with its import string; imports none of them."""
         materializers = self._hooks.answers("dovetail_materializers", functools.partial(_all_of, MaterializerSpec))
         commands = self._hooks.answers("dovetail_cli_commands", _command_table)
-        found = [(plugin, f"materializer of {', '.join(spec.types)}", spec.target) for plugin, specs in materializers for spec in specs]
+        found = [
+            (plugin, f"materializer of {', '.join(spec.types)}", spec.target) for plugin, specs in materializers for spec in specs
+        ]
         found += [(plugin, f"command '{name}'", target) for plugin, table in commands for name, target in table.items()]
         own = (info.name, info.distribution)
         return [(what, target) for plugin, what, target in found if (plugin.name, plugin.distribution) == own]

@@ -49,7 +49,11 @@ class Unmet:
     found: str | None
 
     def __str__(self) -> str:
-        return f"{self.requirement}, which is not installed" if self.found is None else f"{self.requirement}, and {self.found} is installed"
+        return (
+            f"{self.requirement}, which is not installed"
+            if self.found is None
+            else f"{self.requirement}, and {self.found} is installed"
+        )
 
 
 def parsed(requirement: str) -> Requirement:
@@ -89,10 +93,10 @@ def allows(specifier: str, version: str) -> bool:
         own = _release(version)
         return all((own >= _release(bound[2])) == (bound[1] == ">=") for bound in plain if bound)
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
-    from packaging.version import InvalidVersion
+    from packaging.version import InvalidVersion, Version
 
     try:
-        return SpecifierSet(specifier).contains(version, prereleases=True)
+        return SpecifierSet(specifier).contains(Version(version), prereleases=True)
     except (InvalidSpecifier, InvalidVersion):
         return True
 

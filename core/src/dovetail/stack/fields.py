@@ -39,7 +39,7 @@ def _hints_of(cls: type[Component], names: set[str]) -> dict[str, Any]:
     """The evaluated annotations of these names alone: others may be `ClassVar` without more, which older Pythons refuse."""
     hints: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
-        written = {name: hint for name, hint in inspect.get_annotations(base).items() if name in names}
+        written = {name: hint for name, hint in inspect.get_annotations(base).items() if name in names and "ClassVar" not in str(hint)}
         if written:
             holder = types.SimpleNamespace(__annotations__=written)
             hints.update(typing.get_type_hints(holder, vars(sys.modules[base.__module__]), dict(vars(base)), include_extras=True))

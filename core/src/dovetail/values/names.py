@@ -57,6 +57,14 @@ def _problem(name: str) -> str | None:
     return None
 
 
+def nearest_name(text: str) -> str:
+    """A name like a text that need not be one, such as a file's; two texts may become one name."""
+    composed = unicodedata.normalize("NFC", text.encode(errors="replace").decode())
+    kept = "".join(c if c.isalnum() or c in _PUNCTUATION else "_" for c in composed)
+    kept = re.sub(r"\.{2,}", ".", kept).lstrip("-.+ ").encode()[:MAX_BYTES].decode(errors="ignore").rstrip(" .")
+    return kept if is_name(kept) else f"_{kept}"[:MAX_BYTES]
+
+
 def is_name(name: object) -> bool:
     if not isinstance(name, str):
         return False

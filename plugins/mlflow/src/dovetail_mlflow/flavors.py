@@ -6,6 +6,7 @@ import importlib
 import json
 import logging
 import shutil
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +106,9 @@ def _save_read_by_dovetail(payload: Payload, target: Path, *, copied: bool) -> N
     (data / READING).write_text(json.dumps(reading, indent=1), encoding="utf-8")
     params = ParamSchema([ParamSpec("method", "string", "predict"), ParamSpec("message", "string", "")])
     requirements = ["mlflow", "dovetail-mlflow"]
-    pyfunc.save_model(
-        str(target), loader_module=_READ_BY, data_path=str(data), signature=ModelSignature(params=params), pip_requirements=requirements
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*input example")  # there is none: what the model takes is its own affair
+        pyfunc.save_model(
+            str(target), loader_module=_READ_BY, data_path=str(data), signature=ModelSignature(params=params), pip_requirements=requirements
+        )
     shutil.rmtree(data)

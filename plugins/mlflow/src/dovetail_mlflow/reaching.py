@@ -81,10 +81,8 @@ def _server_problems(connection: MlflowConnection, what: str) -> list[str]:
         return [_told(connection, what, refused)]
     except OSError as error:
         reason = getattr(error, "reason", None) or error
-        return [
-            f"{what} cannot reach MLflow at {connection.uri}: {reason}. "
-            f"Start the server (mlflow server --host … --port …), or correct `tracking_uri`."
-        ]
+        cure = "Start the server (mlflow server --host … --port …), or correct `tracking_uri`."
+        return [f"{what} cannot reach MLflow at {connection.uri}: {reason}. {cure}"]
     if "experiments" in answer or answer == {}:
         return []
     return [f"{what} reaches {connection.uri}, and what answers there is no MLflow server. Correct `tracking_uri`."]

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import signal
+import sys
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dovetail.local.serving import answer, load_model
 from dovetail.local.serving_folder import Serving
+from dovetail.local.serving_http import Refused
 from dovetail_mlflow.flavors import PAYLOAD, READING
+
+SERVING = "DOVETAIL_MLFLOW_SERVING"  # set in processes that a deployer started, which have a group of their own
 
 
 class ServedModel:
@@ -22,12 +29,18 @@ class ServedModel:
     def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> Any:
         said = params or {}
         if said.get("message"):
-            return [json.dumps(answer(self.model, json.loads(said["message"])))]
+            return [self._answer(said["message"])]
         method = said.get("method") or "predict"
         if method not in ("predict", "predict_proba"):
             raise ValueError(f"There is no method {method[:80]!r}; there are predict and predict_proba.")
         function = getattr(self.model, method, None) or self.model
         return function(model_input)
+
+    def _answer(self, message: str) -> str:
+        try:
+            return json.dumps(answer(self.model, json.loads(message)), allow_nan=False)
+        except Refused as refused:
+            return json.dumps({"error": str(refused)})
 
 
 def _load_pyfunc(path: str) -> ServedModel:
@@ -35,4 +48,16 @@ def _load_pyfunc(path: str) -> ServedModel:
     serving = Serving.from_json(json.loads((folder / READING).read_text(encoding="utf-8")))
     if not serving.model:
         serving = dataclasses.replace(serving, model=str(folder / PAYLOAD))
-    return ServedModel(load_model(serving))
+    try:
+        return ServedModel(load_model(serving))
+    except Exception:
+        if os.environ.get(SERVING):
+            _give_up()
+        raise
+
+
+def _give_up() -> None:
+    """End the whole group that was started to serve: a server with several workers would start this one anew for ever."""
+    traceback.print_exc()
+    sys.stdout.flush()
+    os.killpg(0, signal.SIGKILL)

@@ -1,0 +1,111 @@
+"""Plain MLflow calls on stacks that track with something else: they go to the step, and with it to whatever tracks it.
+
+MLflow loads this module by its entry points while it is itself being imported. From then on its tracking address is
+`dovetail://step` for code that belongs to a step of a stack whose tracker is not MLflow, whatever `MLFLOW_TRACKING_URI` and
+`mlflow.set_tracking_uri` say, and what it always was for all other code. Steps that do not import MLflow pay nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import TYPE_CHECKING, Any
+
+from dovetail_mlflow.routing_step import RoutedStep, cure, routed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+URI = "dovetail://step"
+_ADDRESSES = "mlflow.tracking._tracking_service.utils"
+_OF_THE_CALLER = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID")
+
+
+def tracking_store(store_uri: str | None = None, artifact_uri: str | None = None) -> Any:
+    """MLflow's entry point `mlflow.tracking_store`."""
+    from dovetail_mlflow.routing_store import RoutedStore
+
+    return RoutedStore()
+
+
+def model_registry_store(store_uri: str | None = None, tracking_uri: str | None = None) -> Any:
+    """MLflow's entry point `mlflow.model_registry_store`; without it there is no MLflow client for this address."""
+    from dovetail_mlflow.routing_store import no_registry
+
+    return no_registry()
+
+
+def artifact_repository(artifact_uri: str, *_: Any, **__: Any) -> Any:
+    """MLflow's entry point `mlflow.artifact_repository`."""
+    from dovetail_mlflow.routing_artifacts import RoutedArtifacts
+
+    return RoutedArtifacts(artifact_uri)
+
+
+class StepRunContext:
+    """MLflow's entry point `mlflow.run_context_provider`: what a routed run says of itself, for who reads it in the step."""
+
+    def in_context(self) -> bool:
+        return routed() is not None
+
+    def tags(self) -> dict[str, str]:
+        step = routed()
+        if step is None:
+            return {}
+        context = step.context
+        said = {"run": context.run_name, "pipeline": context.pipeline_name, "step": context.step_name, "attempt": str(context.attempt)}
+        return {f"dovetail.{name}": value for name, value in said.items()}
+
+
+def __getattr__(name: str) -> Any:
+    """`dovetail` of `mlflow.tracking_store` is looked up under this name, each time that MLflow is imported."""
+    if name != "installed_tracking_store":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    install()
+    return tracking_store
+
+
+def install() -> None:
+    """Let MLflow answer by step. MLflow's own module of addresses exists by now and nobody has taken functions from it yet."""
+    addresses = sys.modules.get(_ADDRESSES)
+    if addresses is None or hasattr(addresses.get_tracking_uri, "__dovetail__"):
+        return
+    addresses.get_tracking_uri = _by_step(addresses.get_tracking_uri, lambda step: URI)  # type: ignore[attr-defined]
+    addresses.set_tracking_uri = _by_step(addresses.set_tracking_uri, _no_other_address)  # type: ignore[attr-defined]
+
+
+def _by_step(own: Callable[..., Any], in_step: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(own)
+    def answer(*args: Any, **named: Any) -> Any:
+        step = routed()
+        _complete()
+        return own(*args, **named) if step is None else in_step(step, *args, **named)
+
+    answer.__dovetail__ = True  # type: ignore[attr-defined]
+    return answer
+
+
+def _no_other_address(step: RoutedStep, uri: Any = None) -> None:
+    raise cure(step, "set_tracking_uri")
+
+
+def _complete() -> None:
+    """What MLflow's module of plain calls goes by: the stack of active runs, and three variables that name a run of the caller's.
+
+    That module is imported after this one is asked for the first time, and each way to start a run asks for the address first.
+    """
+    fluent: Any = sys.modules.get("mlflow.tracking.fluent")
+    if fluent is None or not hasattr(fluent, "get_run"):  # it is being imported
+        return
+    from dovetail_mlflow.routing_runs import of_steps
+
+    if of_steps(fluent):
+        return
+    variables: Any = sys.modules["mlflow.environment_variables"]
+    for name in _OF_THE_CALLER:
+        variable = getattr(variables, name, None)
+        if variable is not None:
+            variable.get = _by_step(variable.get, lambda step: None)
+    from dovetail_mlflow.routing_autolog import watch
+
+    watch()

@@ -1,0 +1,163 @@
+"""What MLflow is told within one step: kept for reads while the step runs, and said to the step as Dovetail's own."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dovetail.authoring.in_step import StepContext
+
+SWITCH = "DOVETAIL_MLFLOW_ROUTING"  # `off` leaves MLflow alone
+_NATIVE = "mlflow"  # the flavor of tracker that takes MLflow's calls itself
+_steps: dict[tuple[str, str, int], RoutedStep] = {}
+_lock = threading.RLock()
+
+
+@dataclass
+class RoutedRun:
+    """One MLflow run in a step. `prefix`: what its names begin with, "" for the first one of the step."""
+
+    step: RoutedStep
+    prefix: str
+    run_id: str
+    name: str
+    started: int
+    status: str = "RUNNING"
+    ended: int | None = None
+    user: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, list[Any]] = field(default_factory=dict)
+    tags: dict[str, Any] = field(default_factory=dict)
+    inputs: list[Any] = field(default_factory=list)
+    model_inputs: list[Any] = field(default_factory=list)
+    outputs: list[Any] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        return self.step.folder / self.run_id
+
+
+@dataclass
+class RoutedStep:
+    """`active`: the step's own stack of active runs. `said_in`: the step's context, for calls from MLflow's own threads."""
+
+    context: StepContext
+    flavor: str | None
+    said_in: contextvars.Context
+    runs: dict[str, RoutedRun] = field(default_factory=dict)
+    models: dict[str, Any] = field(default_factory=dict)
+    active: list[Any] = field(default_factory=list)
+    _folder: tempfile.TemporaryDirectory[str] | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where copies of what was logged lie until the step ends."""
+        with _lock:
+            if self._folder is None:
+                self._folder = tempfile.TemporaryDirectory(prefix="dovetail-mlflow-")
+            return Path(self._folder.name)
+
+    def say(self, tell: Callable[..., Any], *args: Any, **named: Any) -> None:
+        """Dovetail finds the step by the calling code's context, which MLflow's own threads do not have."""
+        self.said_in.copy().run(tell, *args, **named)
+
+    def prefix_for(self, name: str, parent: RoutedRun | None) -> str:
+        """The first run of a step is the step; what is said of others must not take the place of what it says."""
+        if not self.runs:
+            return ""
+        wanted = f"{parent.prefix if parent is not None else ''}{name}"
+        taken = {run.prefix for run in self.runs.values()}
+        numbered = (wanted if number == 1 else f"{wanted}_{number}" for number in range(1, len(taken) + 2))
+        return next(f"{prefix}/" for prefix in numbered if f"{prefix}/" not in taken)
+
+    def close(self) -> None:
+        """The step's function has ended: what MLflow logs asynchronously is awaited, and nothing is kept."""
+        from dovetail_mlflow import routing_autolog, routing_runs
+
+        try:
+            routing_runs.flush()
+        finally:
+            routing_autolog.put_back(self)
+            with _lock:
+                _steps.pop(_key(self.context), None)
+            self.active.clear()
+            self.runs.clear()
+            if self._folder is not None:
+                self._folder.cleanup()
+
+
+def routed() -> RoutedStep | None:
+    """The step that the calling code belongs to, unless its stack tracks with MLflow; None outside of steps."""
+    if "dovetail" not in sys.modules or os.environ.get(SWITCH, "").lower() == "off":
+        return None
+    from dovetail import get_step_context
+
+    try:
+        context = get_step_context()
+    except RuntimeError:
+        return None
+    flavor = context.stack.flavors.get("experiment_tracker")
+    return None if flavor == _NATIVE else _step_of(context, flavor)
+
+
+def _step_of(context: StepContext, flavor: str | None) -> RoutedStep:
+    key = _key(context)
+    with _lock:
+        step = _steps.get(key)
+        if step is None:
+            step = _steps[key] = RoutedStep(context, flavor, contextvars.copy_context())
+            context.at_end(step.close)
+        return step
+
+
+def _key(context: StepContext) -> tuple[str, str, int]:
+    return context.run_id, context.step_name, context.attempt
+
+
+def run_called(run_id: str) -> RoutedRun:
+    """A run of any step that runs now. Raises MlflowException for one that is not known, with the cure."""
+    with _lock:
+        steps = list(_steps.values())
+    for step in steps:
+        if run_id in step.runs:
+            return step.runs[run_id]
+    raise _unknown(f"run {run_id!r}")
+
+
+def model_called(model_id: str) -> Any:
+    """A logged model of any step that runs now."""
+    with _lock:
+        steps = list(_steps.values())
+    for step in steps:
+        if model_id in step.models:
+            return step.models[model_id]
+    raise _unknown(f"model {model_id!r}")
+
+
+def _unknown(what: str) -> Exception:
+    from mlflow.exceptions import MlflowException
+
+    return MlflowException(
+        f"There is no {what} in this step. Its stack does not track with MLflow, so MLflow's calls are led to Dovetail, and only what was "
+        f"logged in the same step is read back. Read others by MlflowClient(tracking_uri=…), or by dovetail.Client."
+    )
+
+
+def cure(step: RoutedStep | None, call: str) -> Exception:
+    """The error of every call that has no counterpart."""
+    from mlflow.exceptions import MlflowException
+
+    with_what = "has no tracker" if step is None or step.flavor is None else f"tracks with '{step.flavor}'"
+    return MlflowException(
+        f"MLflow's {call} cannot be used in this step: its stack {with_what}, so MLflow's calls are led to Dovetail, which takes params, "
+        f"metrics, tags, artifacts and autologging. Leave the call out, run the step on a stack with an MLflow tracker, ask a server by name "
+        f"with MlflowClient(tracking_uri=…), or set {SWITCH}=off to leave MLflow alone."
+    )

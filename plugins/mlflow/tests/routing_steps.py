@@ -1,0 +1,165 @@
+"""Steps as users of MLflow write them, with nothing of Dovetail's or another tracker's in their bodies. Copied into a project of each test's own."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Annotated, Any
+
+import mlflow
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+
+from dovetail import pipeline, step
+
+ACCURACY = "training_accuracy_score"
+
+
+@step
+def trained(rate: float, folder: Path) -> Annotated[dict[str, Any], "said"]:
+    """All that is led elsewhere, and reads of it."""
+    with mlflow.start_run(nested=True) if mlflow.active_run() is None else mlflow.active_run() as run:
+        mlflow.log_param("rate", rate)
+        mlflow.log_params({"depth": 3, "kind": "linear"})
+        for number in range(3):
+            mlflow.log_metric("loss", 1.0 / (number + 1), step=number)
+        mlflow.log_metrics({"recall": 0.5, "precision": 0.75}, step=2)
+        mlflow.set_tag("team", "fraud")
+        mlflow.set_tags({"data": "iris", "season": "spring"})
+        note = folder / "note.txt"
+        note.write_text("a note")
+        mlflow.log_artifact(str(note), "notes")
+        mlflow.log_dict({"a": 1}, "config.json")
+        mlflow.log_text("text", "texts/deep/text.txt")
+        found = mlflow.get_run(run.info.run_id)
+        history = [point.value for point in mlflow.MlflowClient().get_metric_history(run.info.run_id, "loss")]
+        listed = [each.path for each in mlflow.MlflowClient().list_artifacts(run.info.run_id)]
+        text = mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/texts/deep/text.txt")
+    tags = {name: value for name, value in found.data.tags.items() if name in ("team", "data", "season")}
+    read = {"params": found.data.params, "metrics": found.data.metrics, "tags": tags}
+    return {**read, "history": history, "listed": sorted(listed), "text": text}
+
+
+@step
+def autologged(after: dict[str, Any]) -> Annotated[float, "difference"]:
+    """sklearn's autologging with its model, which is loaded again in the same step."""
+    mlflow.sklearn.autolog(silent=True)
+    data, target = load_iris(return_X_y=True)
+    fitted = LogisticRegression(max_iter=200).fit(data, target)
+    run = mlflow.active_run() or mlflow.last_active_run()
+    loaded = mlflow.sklearn.load_model(f"runs:/{run.info.run_id}/model")
+    return float(abs(loaded.predict(data) - fitted.predict(data)).max())
+
+
+@step
+def fitted_by_itself(after: float) -> Annotated[int, "fitted"]:
+    """Autologging of the step before is not on here."""
+    data, target = load_iris(return_X_y=True)
+    LogisticRegression(max_iter=200).fit(data, target)
+    mlflow.log_param("by_itself", True)
+    return 1
+
+
+@pipeline
+def portable(folder: str) -> None:
+    fitted_by_itself(autologged(trained(0.1, Path(folder))))
+
+
+@step
+def counted(number: int) -> str:
+    for _ in range(5):
+        mlflow.log_metric("number", number)
+    return mlflow.active_run().info.run_id
+
+
+@pipeline
+def side_by_side() -> None:
+    for number in range(3):
+        counted.with_options(id=f"side_{number}")(number)
+
+
+@step
+def in_a_thread() -> int:
+    thread = threading.Thread(target=lambda: mlflow.log_metric("from_thread", 1.0))
+    thread.start()
+    thread.join()
+    mlflow.log_metric("from_step", 2.0)
+    return 1
+
+
+@step
+def asynchronous(after: int) -> int:
+    mlflow.log_metric("later", 1.0, synchronous=False)
+    mlflow.log_params({"later_too": 1}, synchronous=False)
+    return 1
+
+
+@step
+def nested(after: int) -> list[str]:
+    with mlflow.start_run():
+        mlflow.log_metric("loss", 1.0)
+        for fold in range(2):
+            with mlflow.start_run(run_name=f"fold_{fold}", nested=True):
+                mlflow.log_metric("loss", float(fold))
+    with mlflow.start_run():
+        mlflow.log_metric("loss", 3.0)
+    return [mlflow.get_tracking_uri()]
+
+
+@step(timeout=120)
+def apart(after: list[str]) -> int:
+    import mlflow as late
+
+    late.log_param("apart", True)
+    return 1
+
+
+@pipeline
+def ways() -> None:
+    apart(nested(asynchronous(in_a_thread())))
+
+
+@step
+def refused(call: str) -> Annotated[str, "sentence"]:
+    calls = {
+        "set_tracking_uri": lambda: mlflow.set_tracking_uri("sqlite:///elsewhere.db"),
+        "set_experiment": lambda: mlflow.set_experiment("mine"),
+        "search_runs": lambda: mlflow.search_runs(experiment_ids=["0"]),
+        "register_model": lambda: mlflow.register_model("models:/m-1", "mine"),
+        "delete_run": lambda: mlflow.delete_run(mlflow.start_run().info.run_id),
+        "get_run": lambda: mlflow.get_run("0" * 32),
+        "delete_tag": lambda: (mlflow.set_tag("a", 1), mlflow.delete_tag("a")),
+    }
+    try:
+        calls[call]()
+    except mlflow.exceptions.MlflowException as error:
+        return str(error)
+    return "it was done"
+
+
+@pipeline
+def refusing(call: str) -> None:
+    refused(call)
+
+
+@step
+def addressed() -> Annotated[list[Any], "address"]:
+    return [mlflow.get_tracking_uri(), mlflow.active_run() is None]
+
+
+@pipeline
+def asking() -> None:
+    addressed()
+
+
+@step
+def elsewhere(uri: str) -> int:
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    run = client.create_run(client.create_experiment("by name"))
+    client.log_metric(run.info.run_id, "loss", 0.5)
+    return 1
+
+
+@pipeline
+def by_name(uri: str) -> None:
+    elsewhere(uri)
