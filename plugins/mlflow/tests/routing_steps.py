@@ -12,9 +12,6 @@ from sklearn.linear_model import LogisticRegression
 
 from dovetail import pipeline, step
 
-ACCURACY = "training_accuracy_score"
-
-
 @step
 def trained(rate: float, folder: Path) -> Annotated[dict[str, Any], "said"]:
     """All that is led elsewhere, and reads of it."""
@@ -41,11 +38,13 @@ def trained(rate: float, folder: Path) -> Annotated[dict[str, Any], "said"]:
 
 
 @step
-def autologged(after: dict[str, Any]) -> Annotated[float, "difference"]:
+def autologged(after: dict[str, Any], models: bool = True) -> Annotated[float, "difference"]:
     """sklearn's autologging with its model, which is loaded again in the same step."""
-    mlflow.sklearn.autolog(silent=True)
+    mlflow.sklearn.autolog(silent=True, log_models=models)
     data, target = load_iris(return_X_y=True)
     fitted = LogisticRegression(max_iter=200).fit(data, target)
+    if not models:
+        return 0.0
     run = mlflow.active_run() or mlflow.last_active_run()
     loaded = mlflow.sklearn.load_model(f"runs:/{run.info.run_id}/model")
     return float(abs(loaded.predict(data) - fitted.predict(data)).max())
@@ -63,6 +62,11 @@ def fitted_by_itself(after: float) -> Annotated[int, "fitted"]:
 @pipeline
 def portable(folder: str) -> None:
     fitted_by_itself(autologged(trained(0.1, Path(folder))))
+
+
+@pipeline
+def without_model(folder: str) -> None:
+    fitted_by_itself(autologged(trained(0.1, Path(folder)), models=False))
 
 
 @step

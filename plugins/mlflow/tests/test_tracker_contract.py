@@ -42,5 +42,9 @@ class TestMlflowTracker(ExperimentTrackerContract):
         return MlflowTracker(tracking_uri=server.url, tags={"team": "flour"})
 
     @pytest.fixture
-    def recorded(self, server: Any) -> Callable[[StepRun], Recorded]:
-        return lambda step_run: read(server.client(), step_run)
+    def recorded(self, tracker: MlflowTracker) -> Callable[[StepRun], Recorded]:
+        def recorded(step_run: StepRun) -> Recorded:
+            with tracker.reached() as client:
+                return read(client, step_run)
+
+        return recorded

@@ -26,13 +26,14 @@ def runs_of(server: Any, run: Any) -> dict[str, Any]:
     return {each.data.tags.get("dovetail.step", ""): each for each in found}
 
 
-def test_plain_calls_go_to_the_run_of_their_step(project: Any, on_server: Any, server: Any, astray: Path) -> None:
+def test_plain_calls_go_to_the_run_of_their_step(project: Any, on_server: Any, server: Any, astray: Path, tracker: MlflowTracker) -> None:
     run = on_server.run(project.training.chain)
     assert run.status == "completed"
     found = runs_of(server, run)
     plain, late, both = found["plain"], found["imported_late"], found["both"]
     assert (plain.data.params, plain.data.metrics, plain.data.tags["kind"]) == ({"value": "3"}, {"loss": 0.5}, "plain")
-    assert [each.path for each in server.client().list_artifacts(plain.info.run_id, "notes")] == ["notes/note.txt"]
+    with tracker.reached() as client:
+        assert [each.path for each in client.list_artifacts(plain.info.run_id, "notes")] == ["notes/note.txt"]
     assert late.data.metrics == {"late": 3.0}
     assert both.data.metrics == {"plain": 1.0, "mirrored": 2.0}
     assert run.steps["both"].output.load() == both.info.run_id

@@ -77,6 +77,14 @@ class StepContext:
         """Said of an output before it exists; without a name, of the only one."""
         self._scope.output_metadata.setdefault(output_name or "", {}).update(checked("metadata", metadata))
 
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """As `dovetail.log_params`, from any thread."""
+        self._scope.log_params(checked("parameter", params))
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """As `dovetail.log_metrics`, from any thread."""
+        self._scope.log_metrics(numbers(metrics), step)
+
     def log_file(self, path: str | os.PathLike[str], folder: str = "") -> None:
         """Keep a file or folder with this step run: in the stack's tracker, where that keeps files, else as an artifact.
 
@@ -89,7 +97,7 @@ class StepContext:
         if not self._scope.log_file(place.absolute(), folder):
             below = [] if folder and place.is_dir() else [place.name]
             parts = [self.pipeline_name, self.step_name, *folder.split("/"), *below]
-            save_artifact(place, nearest_name(".".join(part for part in parts if part)))
+            _save(self._scope, place, nearest_name(".".join(part for part in parts if part)))
 
     def set_tags(self, tags: Mapping[str, object]) -> None:
         """Say these of this step run: with its metadata in the record, and in a tracker that has tags."""
@@ -173,8 +181,13 @@ def log_model_metadata(metadata: Mapping[str, Any] | None = None, **named: Any) 
 def save_artifact(value: Any, name: str, *, metadata: Mapping[str, Any] | None = None, materializer: type[BaseMaterializer] | None = None) -> Artifact:
     """Save a value as the next version of an artifact, inside a step or outside. Raises MaterializerError for what cannot be saved."""
     check_name("artifact", name)
-    scope = current()
-    client = Client()
+    return _save(current(), value, name, metadata, materializer)
+
+
+def _save(
+    scope: StepScope | None, value: Any, name: str, metadata: Mapping[str, Any] | None = None, materializer: type[BaseMaterializer] | None = None
+) -> Artifact:
+    client = Client() if scope is None else Client(workspace=scope.workspace)
     ledger = client.ledger
     ledger.records.format(create=True)
     digest, manifest = ledger.artifacts.save(value, materializer=materializer)

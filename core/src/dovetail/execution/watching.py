@@ -50,6 +50,8 @@ def _opened(scope: StepScope, path: Any, mode: Any, flags: Any) -> None:  # prag
     writes = (isinstance(flags, int) and flags & _WRITES) or (isinstance(mode, str) and set(mode) & set("wax+"))
     if writes:
         scope.written.add(place)
+    elif mode is None and os.path.isdir(place):
+        _listed(scope, place)  # by a file number, as when a folder is removed with all that is in it
     elif place not in scope.opened:
         scope.opened[place] = readings.stamp(place)
 
@@ -96,19 +98,16 @@ def file_readings(scope: StepScope) -> list[dict[str, Any]]:
         elif place in scope.written:
             continue
         elif before is not None and readings.stamp(place) != before:
-            if not _wrote_below(scope, place):  # a folder is opened to be removed
-                found.append(readings.file_changed_meanwhile(scope.workspace, place))
+            found.append(readings.file_changed_meanwhile(scope.workspace, place))
         else:
             found.append(readings.file_reading(scope.workspace, place))
     return [reading for reading in found if reading is not None]
 
 
 def _folder_reading(scope: StepScope, place: str) -> dict[str, Any] | None:
-    return None if _wrote_below(scope, place) else readings.folder_reading(scope.workspace, place)
-
-
-def _wrote_below(scope: StepScope, folder: str) -> bool:
-    return any(written.startswith(folder + os.sep) for written in scope.written)
+    if any(written.startswith(place + os.sep) for written in scope.written):
+        return None
+    return readings.folder_reading(scope.workspace, place)
 
 
 def parameter_readings(scope: StepScope, inputs: dict[str, Any]) -> list[dict[str, Any]]:

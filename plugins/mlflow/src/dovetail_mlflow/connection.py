@@ -76,8 +76,9 @@ class MlflowConnection(Component):
     def reached(self) -> Iterator[MlflowClient]:
         """A client with its credentials, for a few calls."""
         from dovetail_mlflow.surroundings import borrowed
+        from dovetail_mlflow.vendor import addressed
 
-        with borrowed(self.variables()):
+        with borrowed(self.variables()), addressed(self.uri):
             yield self.connected()
 
     def check(self) -> list[str]:

@@ -106,6 +106,7 @@ def _complete() -> None:
         variable = getattr(variables, name, None)
         if variable is not None:
             variable.get = _by_step(variable.get, lambda step: None)
+            variable.unset = _by_step(variable.unset, lambda step: None)
     from dovetail_mlflow.routing_autolog import watch
 
     watch()

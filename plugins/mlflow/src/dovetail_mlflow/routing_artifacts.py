@@ -63,8 +63,7 @@ class RoutedArtifacts(ArtifactRepository):  # type: ignore[misc]  # MLflow's cla
             self._keep(each, each.name if each.is_dir() else "")
 
     def _keep(self, place: Path, folder: str) -> None:
-        step = self._run().step
-        step.say(step.context.log_file, place, folder)
+        self._run().step.context.log_file(place, folder)
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
         place, root = self._place(path), self._place(None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dovetail_mlflow.routing_step import RoutedStep, routed
+from dovetail_mlflow.routing_step import RoutedStep, context_of_caller, routed
 
 _outside: dict[str, dict[str, Any]] = {}
 _inside: dict[int, set[str]] = {}
@@ -32,10 +32,10 @@ def watch() -> None:
 
 def _called(integration: str, config: dict[str, Any]) -> None:
     step = routed()
-    if step is None:
-        _outside[integration] = config
-    else:
+    if step is not None:
         _inside.setdefault(id(step), set()).add(integration)
+    elif context_of_caller() is None:  # else MLflow's own tracker sees to it
+        _outside[integration] = config
 
 
 def put_back(step: RoutedStep) -> None:

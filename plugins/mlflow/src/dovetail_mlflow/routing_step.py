@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextvars
 import os
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,11 +45,10 @@ class RoutedRun:
 
 @dataclass
 class RoutedStep:
-    """`active`: the step's own stack of active runs. `said_in`: the step's context, for calls from MLflow's own threads."""
+    """`active`: the step's own stack of active runs. `context`: what was logged is said to it, also by MLflow's own threads."""
 
     context: StepContext
     flavor: str | None
-    said_in: contextvars.Context
     runs: dict[str, RoutedRun] = field(default_factory=dict)
     models: dict[str, Any] = field(default_factory=dict)
     active: list[Any] = field(default_factory=list)
@@ -64,10 +61,6 @@ class RoutedStep:
             if self._folder is None:
                 self._folder = tempfile.TemporaryDirectory(prefix="dovetail-mlflow-")
             return Path(self._folder.name)
-
-    def say(self, tell: Callable[..., Any], *args: Any, **named: Any) -> None:
-        """Dovetail finds the step by the calling code's context, which MLflow's own threads do not have."""
-        self.said_in.copy().run(tell, *args, **named)
 
     def prefix_for(self, name: str, parent: RoutedRun | None) -> str:
         """The first run of a step is the step; what is said of others must not take the place of what it says."""
@@ -96,16 +89,23 @@ class RoutedStep:
 
 def routed() -> RoutedStep | None:
     """The step that the calling code belongs to, unless its stack tracks with MLflow; None outside of steps."""
-    if "dovetail" not in sys.modules or os.environ.get(SWITCH, "").lower() == "off":
+    context = context_of_caller() if os.environ.get(SWITCH, "").lower() != "off" else None
+    if context is None:
+        return None
+    flavor = context.stack.flavors.get("experiment_tracker")
+    return None if flavor == _NATIVE else _step_of(context, flavor)
+
+
+def context_of_caller() -> StepContext | None:
+    """None outside of steps; nothing of Dovetail that runs steps is imported to find that out."""
+    if "dovetail.execution.scope" not in sys.modules:
         return None
     from dovetail import get_step_context
 
     try:
-        context = get_step_context()
+        return get_step_context()
     except RuntimeError:
         return None
-    flavor = context.stack.flavors.get("experiment_tracker")
-    return None if flavor == _NATIVE else _step_of(context, flavor)
 
 
 def _step_of(context: StepContext, flavor: str | None) -> RoutedStep:
@@ -113,7 +113,7 @@ def _step_of(context: StepContext, flavor: str | None) -> RoutedStep:
     with _lock:
         step = _steps.get(key)
         if step is None:
-            step = _steps[key] = RoutedStep(context, flavor, contextvars.copy_context())
+            step = _steps[key] = RoutedStep(context, flavor)
             context.at_end(step.close)
         return step
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -15,7 +16,9 @@ from dovetail_mlflow.routing_artifacts import address_of_model, address_of_run
 from dovetail_mlflow.routing_step import RoutedRun, cure, model_called, routed, run_called
 
 _EXPERIMENT = "0"
+_BY_NAME = re.compile(r"\s*name\s*=\s*['\"]([^'\"]*)['\"]\s*")
 _PARENT = "mlflow.parentRunId"
+_UNDECLARED = ("delete_tag",)  # calls that MLflow's client makes and its interface does not have
 _OF_MLFLOW = ("mlflow.", "dovetail.")  # tags that MLflow, or the context provider, sets by itself
 
 
@@ -54,9 +57,7 @@ class _Answers:
     def log_metric(self, run_id: str, metric: Metric) -> None:
         run = run_called(run_id)
         run.metrics.setdefault(metric.key, []).append(metric)
-        from dovetail import log_metrics
-
-        run.step.say(log_metrics, {f"{run.prefix}{metric.key}": metric.value}, step=metric.step)
+        run.step.context.log_metrics({f"{run.prefix}{metric.key}": metric.value}, metric.step)
 
     def log_param(self, run_id: str, param: Param) -> Param:
         self._params(run_called(run_id), [param])
@@ -119,6 +120,13 @@ class _Answers:
     def set_logged_model_tags(self, model_id: str, tags: Sequence[Any]) -> None:
         model_called(model_id).tags.update({tag.key: tag.value for tag in tags})
 
+    def search_logged_models(self, experiment_ids: Any = None, filter_string: str | None = None, *_: Any, **__: Any) -> PagedList:
+        """By name, as MLflow itself asks to find the model behind `runs:/<run id>/<name>`."""
+        step, wanted = routed(), _BY_NAME.fullmatch(filter_string or "")
+        if step is None or wanted is None:
+            raise cure(step, "search_logged_models")
+        return PagedList([model for model in step.models.values() if model.name == wanted[1]], None)
+
     def _any_run(self) -> str:
         """A model that is logged with no run being active belongs to the step's first."""
         step = routed()
@@ -129,16 +137,14 @@ class _Answers:
         return next(iter(step.runs))
 
     def _params(self, run: RoutedRun, params: Sequence[Param]) -> None:
-        from dovetail import log_params
-
         run.params.update({param.key: param.value for param in params})
-        run.step.say(log_params, {f"{run.prefix}{param.key}": param.value for param in params})
+        run.step.context.log_params({f"{run.prefix}{param.key}": param.value for param in params})
 
     def _tag(self, run: RoutedRun, tags: dict[str, Any]) -> None:
         run.tags.update(tags)
         told = {f"{run.prefix}{name}": value for name, value in tags.items() if not name.startswith(_OF_MLFLOW)}
         if told:
-            run.step.say(run.step.context.set_tags, told)
+            run.step.context.set_tags(told)
 
 
 def _refusing(base: type, *kept: str) -> dict[str, Any]:
@@ -151,7 +157,7 @@ def _refusing(base: type, *kept: str) -> dict[str, Any]:
         return method
 
     names = [name for name in dir(base) if not name.startswith("_") and callable(getattr(base, name)) and not any(word in name for word in kept)]
-    return {name: refuse(name) for name in names}
+    return {name: refuse(name) for name in (*names, *_UNDECLARED)}
 
 
 _Rest = type("_Rest", (AbstractStore,), _refusing(AbstractStore, "async", "supports"))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +34,17 @@ def is_connection_error(error: Exception) -> bool:
     return isinstance(error, ConnectionError) or (
         isinstance(error, MlflowException) and not isinstance(error, RestException) and "API request to" in str(error)
     )
+
+
+@contextmanager
+def addressed(uri: str) -> Iterator[None]:
+    """What MLflow takes for its address where none is given, as some versions do for artifacts of whatever client."""
+    module = importlib.import_module("mlflow.tracking._tracking_service.utils")
+    before, module._tracking_uri = module._tracking_uri, uri
+    try:
+        yield
+    finally:
+        module._tracking_uri = before
 
 
 @dataclass
