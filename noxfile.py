@@ -58,12 +58,18 @@ def bench(session: nox.Session) -> None:
     session.run("python", "bench/run.py", *session.posargs)
 
 
+NEEDS_PIP = {"pytorch": ("torch==2.13.0",)}  # a build for the CPU, where pip is told of one and uv is not
+
+
 def _package_sessions(package: Path) -> None:
     folder = package.relative_to(ROOT)
 
     @nox.session(name=f"tests-{package.name}")
     def tests_of_package(session: nox.Session) -> None:
         """One plugin in an environment of its own."""
+        for requirement in NEEDS_PIP.get(package.name, ()):
+            session.run("python", "-m", "ensurepip", "--upgrade", silent=True)
+            session.run("python", "-m", "pip", "install", "--quiet", requirement)
         session.install("-e", "core[testing]", "-e", f"{folder}[test]")
         session.run("pytest", str(folder / "tests"), *session.posargs)
 

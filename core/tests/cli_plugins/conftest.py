@@ -127,8 +127,10 @@ def shared_place(templates: Callable[[str], Place], tmp_path_factory: pytest.Tem
 
 @pytest.fixture
 def bare_place(tmp_path: Path) -> Place:
-    """Without uv and without pip."""
-    return make_place(tmp_path / "bare", None)
+    """Without uv and without pip, also where the environment of the tests has one."""
+    place = make_place(tmp_path / "bare", None)
+    (place.site / "no_pip.pth").write_text("import sys; sys.modules['pip'] = None\n")
+    return place
 
 
 @pytest.fixture

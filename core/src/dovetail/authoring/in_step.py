@@ -116,8 +116,7 @@ class StepContext:
 
         What is logged straight to it is not in the record.
         """
-        self._scope.mirror(lambda tracker: None)
-        return self._scope.tracker()
+        return self._scope.opened_tracker()
 
     @property
     def tracker_url(self) -> str | None:

@@ -19,14 +19,22 @@ def rows_of(registry: Registry) -> list[dict[str, Any]]:
 
 
 def table_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    flavors = "; ".join(f"{kind.replace('_', ' ')}: {', '.join(names)}" for kind, names in row["flavors"].items())
-    return {**row, "flavors": flavors or row["help"] or "-"}
+    flavors = [f"{kind.replace('_', ' ')}: {', '.join(names)}" for kind, names in row["flavors"].items()]
+    return {**row, "brings": "; ".join([*flavors, *_shortened(row["more"])]) or row["help"] or "-"}
+
+
+def _shortened(more: list[str]) -> list[str]:
+    """Materializers are counted, as one plugin may bring dozens."""
+    materializers = [what for what in more if what.startswith("materializer")]
+    others = [what for what in more if what not in materializers]
+    counted = f"{len(materializers)} materializers" if len(materializers) > 1 else "1 materializer"
+    return [*([counted] if materializers else []), *others]
 
 
 def _loaded(registry: Registry) -> Iterator[dict[str, Any]]:
     for info in registry.plugins():
         flavors = {kind: list(names) for kind, names in info.flavors.items()}
-        yield _row(info.name, info.distribution, info.version, info.status, info.reason, flavors=flavors)
+        yield _row(info.name, info.distribution, info.version, info.status, info.reason, flavors=flavors, more=registry.brings(info))
 
 
 def _left_out(registry: Registry) -> Iterator[dict[str, Any]]:
@@ -46,7 +54,7 @@ def _available() -> Iterator[dict[str, Any]]:
 
 
 def _row(
-    name: str, distribution: str, version: str, status: str, reason: str | None, *, flavors: Any = None, about: str = ""
+    name: str, distribution: str, version: str, status: str, reason: str | None, *, flavors: Any = None, more: Any = None, about: str = ""
 ) -> dict[str, Any]:
     return {
         "name": name,
@@ -54,6 +62,7 @@ def _row(
         "version": version,
         "status": status,
         "flavors": flavors or {},
+        "more": more or [],
         "reason": reason,
         "help": about,
     }

@@ -30,7 +30,7 @@ def list_(session: Session, output: str) -> None:
     rows = rows_of(session.registry)
     reason = ["reason"] if any(row["reason"] for row in rows) else []
     shown = [table_row(row) for row in rows] if output == "table" else rows
-    print_rows(shown, ["name", "version", "status", "flavors", *reason], output)
+    print_rows(shown, ["name", "version", "status", "brings", *reason], output)
 
 
 @plugin.command()

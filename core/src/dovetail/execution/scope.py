@@ -70,7 +70,7 @@ class StepScope:
 
     def log_file(self, path: Path, folder: str) -> bool:
         """Hand a file or folder to the tracker; False where none keeps files."""
-        tracker = self.tracker()
+        tracker = self.opened_tracker()
         if tracker is None or type(tracker).log_artifact is ExperimentTracker.log_artifact:
             return False
         self.mirror(lambda tracker: tracker.log_artifact(path, folder))
@@ -79,7 +79,7 @@ class StepScope:
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Record tags of this step run with its metadata, and tell them to a tracker that has tags."""
         self.metadata.update(tags)
-        tracker = self.tracker()
+        tracker = self.opened_tracker()
         if tracker is not None and type(tracker).set_tags is not ExperimentTracker.set_tags:
             self.mirror(lambda tracker: tracker.set_tags(tags))
 
@@ -91,6 +91,11 @@ class StepScope:
                 tell(tracker)
         except Exception as error:  # whatever a vendor's client raises
             self._note_tracker_error(error)
+
+    def opened_tracker(self) -> ExperimentTracker | None:
+        """The open mirror; None also where it cannot be opened, which is noted."""
+        self.mirror(lambda tracker: None)
+        return self._tracker
 
     def tracker(self) -> ExperimentTracker | None:
         if not self._tracker_made:

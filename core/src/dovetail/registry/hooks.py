@@ -15,6 +15,7 @@ from dovetail.registry.installed import InstalledPlugin
 from dovetail.values.imports import load_object
 
 T = TypeVar("T")
+_FACTS = ("_started", "_finished", "_retried")  # how the names of hooks end that are told facts
 FAILURES = (Exception, SystemExit)  # whatever a plugin's code raises, short of the user's Ctrl-C
 _NEWER_CORE = (
     "Update Dovetail if the plugin was built for a newer one (`pip install --upgrade dovetail`), else correct the plugin"
@@ -72,6 +73,11 @@ class Hooks:
                 logging.getLogger("dovetail").warning(
                     "The observer %s of plugin '%s' failed and is passed over: %s", hook, plugin.name, _described(error)
                 )
+
+    def observes(self, plugin: InstalledPlugin) -> bool:
+        """Whether it is told what happens in runs."""
+        module = self._loaded.get(plugin)
+        return module is not None and any(caller.name.endswith(_FACTS) for caller in self._manager.get_hookcallers(module) or ())
 
     def mark_broken(self, plugin: InstalledPlugin, reason: str) -> None:
         self.broken.setdefault(plugin, reason)

@@ -194,6 +194,12 @@ class Registry:
         own = (info.name, info.distribution)
         return [(what, target) for plugin, what, target in found if (plugin.name, plugin.distribution) == own]
 
+    def brings(self, info: PluginInfo) -> list[str]:
+        """What a plugin adds besides flavors, in words."""
+        own = (info.name, info.distribution)
+        observes = [plugin for plugin in self._hooks.plugins if (plugin.name, plugin.distribution) == own and self._hooks.observes(plugin)]
+        return [*(what for what, _ in self.declared_targets(info)), *("observer of runs" for _ in observes)]
+
     def observe(self, hook: str, event: Mapping[str, Any]) -> None:
         """Tell every observer. `hook`: such as `dovetail_run_started`. Never raises for what an observer does."""
         self._hooks.tell(hook, event)

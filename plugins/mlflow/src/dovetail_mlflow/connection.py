@@ -81,6 +81,12 @@ class MlflowConnection(Component):
         with borrowed(self.variables()), addressed(self.uri):
             yield self.connected()
 
+    def require(self) -> None:
+        """Raises ConnectionError at once where the server would be tried in vain for long."""
+        problems = self.check() if self.is_server else []
+        if problems:
+            raise ConnectionError(problems[0])
+
     def check(self) -> list[str]:
         from dovetail_mlflow.reaching import problems
 

@@ -64,7 +64,7 @@ class MlflowModelDeployer(ModelDeployer):
             if isinstance(error, TimeoutError | ChildProcessError):
                 raise DeploymentError(_with_log(f"Deployment '{deployment.name}' {error}.", server.folder)) from error
             raise
-        return {"name": deployment.name, "url": server.url, "folder": str(server.folder.path), "processes": processes}
+        return {"name": deployment.name, "url": server.url, "folder": str(server.folder.path), "processes": [*processes]}
 
     def _settings(self, deployment: Deployment) -> tuple[int | None, float]:
         name = f"Deployment '{deployment.name}'"

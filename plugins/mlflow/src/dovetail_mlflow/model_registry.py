@@ -28,6 +28,7 @@ class MlflowModelRegistry(MlflowConnection, ModelRegistry):
     """
 
     def register(self, entry: RegistryEntry) -> None:
+        self.require()
         with self.reached() as client:
             found = _version(client, entry.name, entry.version)
             if found is None:

@@ -21,10 +21,10 @@ def address_of_model(model_id: str) -> str:
     return f"dovetail://step/models/{model_id}"
 
 
-class RoutedArtifacts(ArtifactRepository):  # type: ignore[misc]  # MLflow's class may be untyped
+class RoutedArtifacts(ArtifactRepository):
     """Addresses are `dovetail://step/runs/<run id>` and `dovetail://step/models/<model id>`, and paths below them."""
 
-    def __init__(self, artifact_uri: str, *_: Any, **__: Any) -> None:
+    def __init__(self, artifact_uri: str) -> None:
         super().__init__(artifact_uri)
         kind, _, rest = unquote(urlsplit(artifact_uri).path).lstrip("/").partition("/")
         self._id, _, self._below = rest.partition("/")

@@ -15,10 +15,11 @@ def watch() -> None:
     from mlflow.utils.autologging_utils import AUTOLOGGING_INTEGRATIONS
     from mlflow.utils.autologging_utils.events import AutologgingEventLogger
 
-    before = AutologgingEventLogger.get_logger()
+    listeners: Any = AutologgingEventLogger  # its methods are untyped
+    before = listeners.get_logger()
     _outside.update({name: dict(config) for name, config in AUTOLOGGING_INTEGRATIONS.items()})
 
-    class Listener(AutologgingEventLogger):  # type: ignore[misc]  # MLflow's class may be untyped
+    class Listener(AutologgingEventLogger):
         def log_autolog_called(self, integration: str, call_args: Any, call_kwargs: Any) -> None:
             _called(integration, dict(call_kwargs))
             before.log_autolog_called(integration, call_args, call_kwargs)
@@ -27,7 +28,7 @@ def watch() -> None:
             own = name == "log_autolog_called" or name.startswith("__")
             return object.__getattribute__(self, name) if own else getattr(before, name)
 
-    AutologgingEventLogger.set_logger(Listener())
+    listeners.set_logger(Listener())
 
 
 def _called(integration: str, config: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import time
 import uuid
@@ -75,7 +76,7 @@ class _Answers:
         for metric in metrics:
             self.log_metric(run_id, metric)
 
-    def get_metric_history(self, run_id: str, metric_key: str, max_results: Any = None, page_token: Any = None) -> PagedList:
+    def get_metric_history(self, run_id: str, metric_key: str, max_results: Any = None, page_token: Any = None) -> PagedList[Any]:
         return PagedList(run_called(run_id).metrics.get(metric_key, []), None)
 
     def log_inputs(self, run_id: str, datasets: Any = None, models: Any = None) -> None:
@@ -120,7 +121,7 @@ class _Answers:
     def set_logged_model_tags(self, model_id: str, tags: Sequence[Any]) -> None:
         model_called(model_id).tags.update({tag.key: tag.value for tag in tags})
 
-    def search_logged_models(self, experiment_ids: Any = None, filter_string: str | None = None, *_: Any, **__: Any) -> PagedList:
+    def search_logged_models(self, experiment_ids: Any = None, filter_string: str | None = None, *_: Any, **__: Any) -> PagedList[Any]:
         """By name, as MLflow itself asks to find the model behind `runs:/<run id>/<name>`."""
         step, wanted = routed(), _BY_NAME.fullmatch(filter_string or "")
         if step is None or wanted is None:
@@ -179,8 +180,9 @@ def _now() -> int:
 
 
 def _info(run: RoutedRun) -> RunInfo:
+    earlier = {"run_uuid": run.run_id} if "run_uuid" in inspect.signature(RunInfo.__init__).parameters else {}
     return RunInfo(
-        run_id=run.run_id, experiment_id=_EXPERIMENT, user_id=run.user, status=run.status, start_time=run.started, end_time=run.ended,
+        **earlier, run_id=run.run_id, experiment_id=_EXPERIMENT, user_id=run.user, status=run.status, start_time=run.started, end_time=run.ended,
         lifecycle_stage="active", artifact_uri=address_of_run(run.run_id), run_name=run.name,
     )  # fmt: skip
 

@@ -23,7 +23,7 @@ _BATCH = 100  # the most that MLflow takes at once
 _ODD = re.compile(r"[^\w\-./ ]")  # what the name of a param, metric or tag must not hold
 
 
-class MlflowTracker(MlflowConnection, ExperimentTracker):
+class MlflowTracker(MlflowConnection, ExperimentTracker):  # type: ignore[misc]  # the interface only names the field `on_unreachable`
     """One MLflow run per step run, below one per pipeline run; a retry goes on in the same one.
 
     While the step runs, that run is the active one of MLflow, at this address, whatever the caller's `MLFLOW_…` variables
@@ -52,9 +52,7 @@ class MlflowTracker(MlflowConnection, ExperimentTracker):
     # -- the pipeline run --------------------------------------------------------------------------------------------------
 
     def prepare(self, run: Mapping[str, Json]) -> Json:
-        problems = self.check() if self.is_server else []
-        if problems:
-            raise ConnectionError(problems[0])
+        self.require()
         with self.reached() as client:
             return self._prepared(client, str(run["id"]), str(run["name"]), str(run["pipeline"]))
 

@@ -39,7 +39,7 @@ def is_connection_error(error: Exception) -> bool:
 @contextmanager
 def addressed(uri: str) -> Iterator[None]:
     """What MLflow takes for its address where none is given, as some versions do for artifacts of whatever client."""
-    module = importlib.import_module("mlflow.tracking._tracking_service.utils")
+    module: Any = importlib.import_module("mlflow.tracking._tracking_service.utils")
     before, module._tracking_uri = module._tracking_uri, uri
     try:
         yield
@@ -142,7 +142,7 @@ def _value(kept: Any) -> Any:
 
 
 def _set(module: Any, name: str, value: Any) -> None:
-    kept = getattr(module, name, None)
+    kept: Any = getattr(module, name, None)
     if hasattr(kept, "get_all_thread_values") or type(kept).__name__ == "ThreadLocalVariable":
         kept.set(value)
     elif hasattr(module, name):
