@@ -86,6 +86,7 @@ def test_one_flavors_class_is_read_without_its_library_and_without_the_others(as
     assert answer == ["Tracker", ["dovetail_p7.tracker"], False]
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_finding_sixty_plugins_imports_nothing_of_the_standard_library_that_is_slow(ask: Callable[..., Any], sixty: Path) -> None:
     answer = ask(
         """

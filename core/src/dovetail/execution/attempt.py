@@ -7,8 +7,8 @@ import os
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
@@ -167,7 +167,7 @@ def _execute(attempt: Attempt, scope: StepScope) -> dict[str, Any]:
     if attempt.step.options.get("experiment_tracker"):
         scope.mirror(lambda tracker: None)
     process = os.getpid()
-    with entered(scope):
+    with _inside(scope):
         call_hook(options.on_start)
         try:
             value = definition.function(**arguments)
@@ -180,14 +180,25 @@ def _execute(attempt: Attempt, scope: StepScope) -> dict[str, Any]:
     try:
         outputs = save_outputs(attempt, scope, value, annotated=signature.outputs is not None)
     except BaseException as error:
-        with entered(scope):
+        with _inside(scope):
             _failed(attempt, error)
         raise
     if options.on_success or options.on_end:
-        with entered(scope):
+        with _inside(scope):
             call_hook(options.on_success)
             call_hook(options.on_end)
     return outputs
+
+
+@contextmanager
+def _inside(scope: StepScope) -> Iterator[None]:
+    """The user's code of a step, which the tracker's tool attends to."""
+    scope.attend()
+    with entered(scope):
+        try:
+            yield
+        finally:
+            scope.leave()
 
 
 def _end_of_a_fork(process: int, error: BaseException | None) -> None:

@@ -192,14 +192,12 @@ class entered:  # noqa: N801  # reads as a sentence: with entered(scope)
         self._scope = scope
 
     def __enter__(self) -> None:
-        self._scope.attend()
         self._scope.thread = threading.get_ident()
         self._scope.others = frozenset(threading.enumerate())
         self._token = _current.set(self._scope)
         _active.append(self._scope)
 
     def __exit__(self, *_: object) -> None:
-        self._scope.leave()
         _active.remove(self._scope)
         _current.reset(self._token)
 

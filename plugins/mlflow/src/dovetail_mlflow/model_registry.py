@@ -31,7 +31,7 @@ class MlflowModelRegistry(MlflowConnection, ModelRegistry):
         self.require()
         with self.reached() as client:
             found = _version(client, entry.name, entry.version)
-            if found is None:
+            if found is None or found.tags.get(runs.RUN_ID, entry.run_id) != entry.run_id:  # the latter is another store's
                 _ensure_model(client, entry.name)
                 self._create(client, entry)
             else:
@@ -148,7 +148,7 @@ def _ensure_model(client: Any, name: str) -> None:
 
 
 def _versions(client: Any, name: str) -> Iterator[Any]:
-    """MLflow's versions that Dovetail made; of two with one number, as of two that registered it at once, the older."""
+    """MLflow's versions that Dovetail made; of two with one number, as of two that registered it at once, the newer."""
     seen, token = set(), None
     found: list[Any] = []
     while True:
@@ -157,7 +157,7 @@ def _versions(client: Any, name: str) -> Iterator[Any]:
         token = getattr(page, "token", None)
         if not token:
             break
-    for each in sorted(found, key=lambda each: int(each.version)):
+    for each in sorted(found, key=lambda each: int(each.version), reverse=True):
         number = each.tags.get(_VERSION)
         if number is not None and number not in seen:
             seen.add(number)
