@@ -17,7 +17,9 @@ A message is a sentence: what is wrong, where, what was seen, and the change or 
     ├── MaterializerError      a value that cannot be saved or loaded
     ├── DeploymentError        a deployment that does not serve
     ├── AlertError             an alert that could not be delivered
+    ├── ImageError             a container image that cannot be built, found or moved
     ├── StepFailed             a step raised; `__cause__` is its exception
+    │   └── WorkerLost         the process or machine that ran it has gone
     ├── StepTimeout            a step ran longer than its timeout
     ├── RunCancelled           the run was asked to stop
     └── RunFailed              a run ended without completing; carries `.run`
@@ -107,7 +109,15 @@ class AlertError(DovetailError):
     pass
 
 
+class ImageError(DovetailError):
+    pass
+
+
 class StepFailed(DovetailError, RuntimeError):
+    pass
+
+
+class WorkerLost(StepFailed):
     pass
 
 

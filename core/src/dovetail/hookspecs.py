@@ -43,7 +43,7 @@ COMPONENT_TYPES: tuple[ComponentType, ...] = (
     ),
     ComponentType("container_registry", "dovetail_container_registries", None, "Keeps container images.", "c"),
     ComponentType("image_builder", "dovetail_image_builders", None, "Builds container images."),
-    ComponentType("step_operator", "dovetail_step_operators", None, "Runs single steps elsewhere."),
+    ComponentType("step_operator", "dovetail_step_operators", "dovetail.components:StepOperator", "Runs single steps elsewhere."),
     ComponentType("feature_store", "dovetail_feature_stores", None, "Serves features by key and time."),
     ComponentType("data_validator", "dovetail_data_validators", None, "Checks and compares data."),
     ComponentType(

@@ -16,6 +16,7 @@ from typing import Any
 
 from dovetail.errors import ConfigurationError
 
+BEGINNING = 60.0  # seconds that a worker with a timeout has, besides, to start and to import the step's module
 ARGUMENTS = "DOVETAIL_ARGV"  # a variable: the command line of the program that a local worker works for, as JSON
 
 
@@ -56,6 +57,6 @@ def for_children(environ: Mapping[str, str]) -> dict[str, str]:
     return {**environ, ARGUMENTS: json.dumps(sys.argv)}
 
 
-def worker_command(address: str, invocation: str, attempt: int = 1) -> list[str]:
-    """The command line that runs one step with this Python."""
-    return [sys.executable, "-m", "dovetail.execution", address, invocation, "--attempt", str(attempt)]
+def worker_arguments(address: str, invocation: str, attempt: int = 1) -> list[str]:
+    """What follows the Python in the command line that runs one step."""
+    return ["-m", "dovetail.execution", address, invocation, "--attempt", str(attempt)]

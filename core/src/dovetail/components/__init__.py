@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from dovetail.components.component import Capability as Capability
     from dovetail.components.component import Component as Component
     from dovetail.components.component import Secret as Secret
+    from dovetail.components.container_registry import ContainerRegistry as ContainerRegistry
+    from dovetail.components.container_registry import Credentials as Credentials
     from dovetail.components.experiment_tracker import ExperimentTracker as ExperimentTracker
+    from dovetail.components.image_builder import ImageBuilder as ImageBuilder
+    from dovetail.components.job import Job as Job
+    from dovetail.components.job import RunningJob as RunningJob
     from dovetail.components.model_deployer import Deployment as Deployment
     from dovetail.components.model_deployer import DeploymentStatus as DeploymentStatus
     from dovetail.components.model_deployer import ModelDeployer as ModelDeployer
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     from dovetail.components.orchestrator import RunControl as RunControl
     from dovetail.components.orchestrator import Task as Task
     from dovetail.components.secret_store import SecretStore as SecretStore
+    from dovetail.components.step_operator import StepOperator as StepOperator
     from dovetail.components.webhook import WebhookAlerter as WebhookAlerter
     from dovetail.values.context import StepRun as StepRun
 
@@ -33,18 +39,24 @@ _HOMES = {
     "ArtifactStore": "dovetail.components.artifact_store",
     "Capability": "dovetail.components.component",
     "Component": "dovetail.components.component",
+    "ContainerRegistry": "dovetail.components.container_registry",
+    "Credentials": "dovetail.components.container_registry",
     "Deployment": "dovetail.components.model_deployer",
     "DeploymentStatus": "dovetail.components.model_deployer",
     "Entry": "dovetail.components.artifact_store",
     "ExperimentTracker": "dovetail.components.experiment_tracker",
+    "ImageBuilder": "dovetail.components.image_builder",
+    "Job": "dovetail.components.job",
     "Level": "dovetail.components.alerter",
     "ModelDeployer": "dovetail.components.model_deployer",
     "ModelRegistry": "dovetail.components.model_registry",
     "Orchestrator": "dovetail.components.orchestrator",
     "RegistryEntry": "dovetail.components.model_registry",
     "RunControl": "dovetail.components.orchestrator",
+    "RunningJob": "dovetail.components.job",
     "Secret": "dovetail.components.component",
     "SecretStore": "dovetail.components.secret_store",
+    "StepOperator": "dovetail.components.step_operator",
     "StepRun": "dovetail.values.context",
     "Task": "dovetail.components.orchestrator",
     "WebhookAlerter": "dovetail.components.webhook",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -88,6 +88,10 @@ class ArtifactStore(Component):
     def local_folder(self, folder: str) -> Path | None:
         """The folder as a path on this machine, where objects can be read in place; None when they have to be fetched."""
         return None
+
+    def local_folders(self) -> Sequence[Path]:
+        root = self.local_folder("")
+        return (root,) if root is not None else ()
 
     def staging_folder(self) -> Path | None:
         """A local folder from which `adopt` is a rename; None when any temporary folder will do."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import enum
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dovetail.values.encoding import Json
@@ -25,6 +26,8 @@ class Capability(str, enum.Enum):
     REMOTE = "remote"
     SCHEDULES = "schedules"
     GPUS = "gpus"
+    GPU_TYPES = "gpu types"
+    DISK = "disk"
     RESOURCES = "resources"
     RETRIES = "retries"
     TIMEOUTS = "timeouts"
@@ -59,11 +62,13 @@ class Component(ABC):  # noqa: B024  # each interface has its own abstract metho
     A field's help is given as `field(default=…, metadata={"help": "…"})`; secrets are fields of type Secret. Fields
     cannot be changed once set; attributes that begin with `_` are free for state. Vendor libraries are imported inside methods.
     `process_wide_state`: it changes something that all steps of a process share, so steps that run at once each get a process.
+    `credential_variables`: environment variables from which its client takes credentials, besides its fields.
     """
 
     component_type: ClassVar[str] = ""
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     process_wide_state: ClassVar[bool] = False
+    credential_variables: ClassVar[tuple[str, ...]] = ()
     name: ClassVar[str] = ""
     flavor: ClassVar[str] = ""
 
@@ -89,6 +94,10 @@ class Component(ABC):  # noqa: B024  # each interface has its own abstract metho
     def check(self) -> list[str]:
         """What is wrong with it as configured: reachable, credentials valid; one sentence each, with the cure."""
         return []
+
+    def local_folders(self) -> Sequence[Path]:
+        """Where on this machine it keeps what other processes must find too; empty for what is reached by a network."""
+        return ()
 
     def prepare(self, run: Mapping[str, Json]) -> Json:
         """Called once per run, before its steps, in the submitting process; what it returns every step run receives."""

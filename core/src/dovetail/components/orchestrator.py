@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
 from dovetail.components.component import Component
+from dovetail.components.job import Job, RunningJob
 from dovetail.values.encoding import Json
 from dovetail.values.plan import Plan
 from dovetail.values.settings import Resources
@@ -25,15 +26,14 @@ class Task(Protocol):
     def needs_process(self) -> bool:
         """Whether it must not share a process with another step that runs now."""
 
-    @property
-    def command(self) -> Sequence[str]:
-        """The worker's command line, for an engine that starts processes or containers."""
-
     def run_here(self) -> None:
         """Run it in the calling thread."""
 
     def run_in_process(self) -> None:
         """Run it in a warm worker process on this machine."""
+
+    def run_by(self, start: Callable[[Job], RunningJob]) -> None:
+        """Have an engine run its worker: one job for each attempt. `start` gives the job of that name where there is one already."""
 
 
 class RunControl(Protocol):
@@ -48,7 +48,10 @@ class RunControl(Protocol):
 
 
 class Orchestrator(Component):
+    """`runs_images`: workers run in container images, so steps need one."""
+
     component_type: ClassVar[str] = "orchestrator"
+    runs_images: ClassVar[bool] = False
 
     @abstractmethod
     def submit(self, plan: Plan, run: RunControl) -> None:

@@ -9,7 +9,8 @@ import sys
 
 from dovetail.errors import DovetailError
 from dovetail.execution.driving import drive_recorded, resume_recorded
-from dovetail.execution.worker import run_step, serve
+from dovetail.execution.worker import serve
+from dovetail.stack.handing import take
 from dovetail.worker import ARGUMENTS
 
 
@@ -21,6 +22,7 @@ def main() -> int:
     parser.add_argument("--serve", type=int, metavar="DESCRIPTOR", help="run steps named on standard input and answer on this descriptor")
     parser.add_argument("--resume", metavar="STACK", help="resume the ended run on the stack of this JSON")
     chosen = parser.parse_args()
+    take()
     if ARGUMENTS in os.environ:
         sys.argv = json.loads(os.environ.pop(ARGUMENTS))
     if chosen.serve is not None:
@@ -32,6 +34,8 @@ def main() -> int:
         return resume_recorded(chosen.address, chosen.resume)
     if chosen.invocation is None:
         return drive_recorded(chosen.address)
+    from dovetail.execution.worker_elsewhere import run_step
+
     return int(run_step(chosen.address, chosen.invocation, chosen.attempt))
 
 

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from dovetail.components.experiment_tracker import ExperimentTracker
-from dovetail.errors import MaterializerError, RunCancelled, StepFailed
+from dovetail.errors import MaterializerError, RunCancelled, StepFailed, WorkerLost
 from dovetail.execution import watching
 from dovetail.execution.capture import capturing
 from dovetail.execution.finishing import entry_of
@@ -127,6 +127,22 @@ def commit(workspace: Workspace, run: RunInfo, step: PlanStep, key: str | None, 
     return won
 
 
+def give_up(
+    workspace: Workspace, run: RunInfo, step: PlanStep, number: int, inputs: Mapping[str, Any], error: BaseException
+) -> dict[str, Any] | None:
+    """Commit for an attempt that cannot do so itself; gives the outcome that counts, None where another attempt follows."""
+    records = workspace.ledger.run(run.run_id)
+    started = (records.attempt(step.invocation, number) or {}).get("started", time.time())
+    outcome = {
+        "status": ending(error).value, "attempt": number, "started": started, "ended": time.time(), "inputs": dict(inputs),
+        "outputs": {}, "error": describe_error(error), "log": True,
+    }  # fmt: skip
+    if retries(step, number, error):
+        records.end_attempt(step.invocation, number, outcome)
+        return None
+    return outcome if commit(workspace, run, step, None, outcome) else records.outcome(step.invocation)
+
+
 def content_of(output: Mapping[str, Any]) -> dict[str, Any]:
     """An output without its name and version."""
     return {name: value for name, value in output.items() if name not in ("artifact", "version")}
@@ -225,7 +241,7 @@ def retries(step: PlanStep, number: int, error: BaseException) -> bool:
     """Whether another attempt follows one that ended so."""
     if isinstance(error, (KeyboardInterrupt, RunCancelled)):
         return False
-    return number <= step.retry.max_retries and step.retry.covers(error)
+    return number <= step.retry.max_retries and (isinstance(error, WorkerLost) or step.retry.covers(error))
 
 
 def _annotation(signature: Signature, name: str) -> Any:

@@ -79,12 +79,14 @@ class PackageFinder:
         return importlib.util.decode_source(self._files[spec.loader_state]) if spec is not None else None
 
 
-def use_package(records: Records, package: str | None, root: str | None) -> None:
+def use_package(records: Records, package: str | None, root: str | None, *, elsewhere: bool = False) -> None:
     """Import project modules of this process from the package. Where the project is not on this machine, its files are laid out in the cache folder."""
     if package is None:
         return
     files, origins = read_code(records, package)
-    place = Path(root) if root and os.path.isdir(root) else _laid_out(package, files, origins)
+    place = Path(root) if root and os.path.isdir(root) and not elsewhere else _laid_out(package, files, origins)
+    if elsewhere:
+        os.chdir(place)
     sys.meta_path.insert(0, PackageFinder(files, origins, place))
     for name, origin in origins.items():
         pin(os.path.abspath(os.path.join(place, origin)), files[name])

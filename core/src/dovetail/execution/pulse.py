@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from dovetail.execution.scope import apart
 from dovetail.ledger import layout
@@ -26,13 +26,13 @@ class Pulse:
     """Registered while a run, or in a worker a step run, goes on. `cancelled` is set once the run is asked to stop."""
 
     def __init__(
-        self, records: RunRecords, owner: Mapping[str, Any], *, flush: Callable[[], None], on_cancel: Callable[[], None], beats: bool = True
+        self, records: RunRecords, *, flush: Callable[[], None], on_cancel: Callable[[], None], beat: Callable[[], None] | None
     ) -> None:
+        """`beat` renews the lease; None where another process holds it. `flush` is called every second."""
         self._records = records
-        self._owner = owner
         self._flush = flush
         self._on_cancel = on_cancel
-        self._beats = beats
+        self._beat = beat
         self._local = records.records.store.local_folder("") is not None
         self._last_beat = self._last_look = time.monotonic()
         self.cancelled = threading.Event()
@@ -51,15 +51,12 @@ class Pulse:
         with _lock:
             _beating.remove(self)
 
-    def beat(self) -> None:
-        self._last_beat = time.monotonic()
-        self._records.beat(self._owner)
-
     def tick(self) -> None:
         now = time.monotonic()
         self._flush()
-        if self._beats and now - self._last_beat >= layout.HEARTBEAT:
-            self.beat()
+        if self._beat is not None and now - self._last_beat >= layout.HEARTBEAT:
+            self._last_beat = now
+            self._beat()
         if self.cancelled.is_set() or (not self._local and now - self._last_look < layout.HEARTBEAT):
             return
         self._last_look = now

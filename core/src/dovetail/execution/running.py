@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import getpass
 import logging
-import signal
 import sys
 import threading
 import time
@@ -14,13 +13,14 @@ from dataclasses import replace
 from typing import Any
 
 from dovetail.components.orchestrator import Orchestrator
-from dovetail.errors import ConfigurationError, DovetailError, RunCancelled
+from dovetail.errors import ConfigurationError, DovetailError
 from dovetail.execution.attempt import flush_all
 from dovetail.execution.capture import capturing
 from dovetail.execution.driver import Driver, Listener
 from dovetail.execution.finishing import status_of, summary
 from dovetail.execution.pulse import Pulse
-from dovetail.execution.scope import apart, current, running
+from dovetail.execution.scope import apart, current
+from dovetail.execution.stopping import stop_steps
 from dovetail.execution.surroundings import taking_part
 from dovetail.graph.definition import StepDefinition
 from dovetail.ledger import layout
@@ -69,7 +69,8 @@ def execute(
         raise ConfigurationError(f"Stack '{workspace.stack.name}' has no orchestrator.")
     driver.announce("dovetail_run_started", {"status": Status.RUNNING.value, "resumes": plan.resumes})
     nested = current() is not None
-    pulse = Pulse(driver.records, process_identity(), flush=lambda: flush_all(plan.run_id), on_cancel=lambda: _stop(driver))
+    me = process_identity()
+    pulse = Pulse(driver.records, flush=lambda: flush_all(plan.run_id), on_cancel=lambda: _stop(driver), beat=lambda: driver.records.beat(me))
     with taking_part(nested=nested), apart(), capturing(), pulse:
         interrupted = _drive(driver, orchestrator, plan)
         finished = _finish(driver, plan)
@@ -101,7 +102,7 @@ def _drive(driver: Driver, orchestrator: Orchestrator, plan: Plan) -> KeyboardIn
     except KeyboardInterrupt as error:
         interrupted = None if driver.cancelled() else error
         driver.cancel()
-        _stop_others(driver, threading.get_ident())
+        stop_steps(plan.run_id, spare=threading.get_ident())
         with contextlib.suppress(KeyboardInterrupt):  # who asks twice does not wait for steps that do not end
             _submit(driver, orchestrator, plan)
         driver.settle_open(Status.CANCELLED, "the run was cancelled")
@@ -156,18 +157,7 @@ def _order(plan: Plan) -> Callable[[str], tuple[int, int]]:
 def _stop(driver: Driver) -> None:
     """The run was asked to stop: raise in the threads that run its steps; worker processes are ended by who waits for them."""
     driver.cancel()
-    _stop_others(driver, 0)
-
-
-def _stop_others(driver: Driver, spare: int) -> None:
-    """Raise in the threads that run steps: at once in the main thread, which a signal wakes, elsewhere when Python code goes on."""
-    import ctypes
-
-    for scope in running(driver.plan.run_id):
-        if scope.thread == threading.main_thread().ident != spare and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.pthread_kill(scope.thread, signal.SIGINT)
-        elif scope.thread != spare:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(scope.thread), ctypes.py_object(RunCancelled))
+    stop_steps(driver.plan.run_id)
 
 
 def _claimed(plan: Plan, workspace: Workspace) -> dict[str, int | None]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
-from dovetail.errors import DovetailError, RunCancelled, StepFailed
-from dovetail.execution.attempt import Attempt, commit, describe_error, ending, retries, settle
+from dovetail.components.job import Job, RunningJob
+from dovetail.errors import DovetailError, RunCancelled, StepFailed, WorkerLost
+from dovetail.execution.attempt import Attempt, commit, describe_error, ending, give_up, settle
+from dovetail.execution.jobs import Watch, job_of, told_where
 from dovetail.execution.pool import WorkerPool
 from dovetail.execution.work import RunInfo
 from dovetail.graph.definition import StepDefinition
@@ -17,7 +20,6 @@ from dovetail.planning.preflight import needs_process
 from dovetail.planning.workspace import Workspace, run_address
 from dovetail.values.plan import PlanStep, Status
 from dovetail.values.settings import Resources
-from dovetail.worker import worker_command
 
 
 class Behind(Protocol):
@@ -45,6 +47,7 @@ class StepTask:
     alone: bool = False
     outcome: dict[str, Any] | None = None
     error: BaseException | None = None
+    _elsewhere: bool = False
 
     @property
     def invocation(self) -> str:
@@ -63,18 +66,12 @@ class StepTask:
         """Whether running it changes what all steps of a process share."""
         return bool(self.step.environment.env) or self.driver.process_wide_state(self.step)
 
-    @property
-    def address(self) -> str:
-        return run_address(self.driver.workspace, self.driver.info.run_id)
-
-    @property
-    def command(self) -> Sequence[str]:
-        self.write_part()
-        return worker_command(self.address, self.invocation)
-
     def write_part(self) -> None:
         """Store what the worker of this step reads."""
-        part = {"run": self.driver.info.to_json(), "step": self.step.to_json(), "inputs": dict(self.inputs), "key": self.key}
+        info = self.driver.info
+        if self._elsewhere:
+            info = replace(info, stack=self.driver.workspace.stack.anchored_snapshot())
+        part = {"run": info.to_json(), "step": self.step.to_json(), "inputs": dict(self.inputs), "key": self.key}
         self.driver.records.write_part(self.invocation, part)
 
     def run_here(self) -> None:
@@ -89,12 +86,20 @@ class StepTask:
                 self._wait_before(number)
 
     def run_in_process(self) -> None:
+        self._run_away(self._ask_process)
+
+    def run_by(self, start: Callable[[Job], RunningJob], component_type: str = "orchestrator") -> None:
+        self._elsewhere = True
+        self._run_away(partial(self._ask_engine, start, component_type))
+
+    def _run_away(self, ask: Callable[[int], Mapping[str, Any]]) -> None:
+        """Have attempts made by another process, which answers whether another is to follow or that the outcome is there."""
         self.write_part()
         number = 0
         while self.outcome is None:
             number += 1
             try:
-                answer = self._ask(number)
+                answer = ask(number)
             except DovetailError as error:
                 self._died(number, error)
             else:
@@ -102,9 +107,19 @@ class StepTask:
             if self.outcome is None:
                 self._wait_before(number)
 
-    def _ask(self, number: int) -> dict[str, Any]:
-        task = {"address": self.address, "invocation": self.invocation, "attempt": number}
+    def _ask_process(self, number: int) -> Mapping[str, Any]:
+        task = {"address": run_address(self.driver.workspace, self.driver.info.run_id), "invocation": self.invocation, "attempt": number}
         return self.driver.pool.run(task, self.step.timeout, self.driver.cancelled, self.step.environment.env)
+
+    def _ask_engine(self, start: Callable[[Job], RunningJob], component_type: str, number: int) -> Mapping[str, Any]:
+        job = job_of(self.driver.workspace, self.driver.info, self.step, number, component_type)
+        try:
+            running = start(job)
+        except ConnectionError as error:
+            raise WorkerLost(f"Step '{self.invocation}' could not be started: {error}") from error
+        name = self.driver.workspace.stack.components[component_type].name
+        told_where(self.driver.records, self.invocation, number, {component_type: name}, running)
+        return Watch(self.driver.records, job, self.invocation, number, self.driver.cancelled).until_it_ends(running)
 
     def _answered(self, number: int, answer: Mapping[str, Any]) -> None:
         if answer.get("retry"):
@@ -121,16 +136,7 @@ class StepTask:
     def _died(self, number: int, error: BaseException) -> None:
         """Commit for a worker that could not, unless another attempt follows or it had committed after all."""
         self.error = RunCancelled("the run was asked to stop") if self.driver.cancelled() else error
-        status = Status.CANCELLED if self.driver.cancelled() else Status.FAILED
-        started = (self.driver.records.attempt(self.invocation, number) or {}).get("started", time.time())
-        outcome = {
-            "status": status.value, "attempt": number, "started": started, "ended": time.time(), "inputs": dict(self.inputs),
-            "outputs": {}, "error": describe_error(self.error), "log": True,
-        }  # fmt: skip
-        if retries(self.step, number, self.error):
-            self.driver.records.end_attempt(self.invocation, number, outcome)
-            return
-        self._commit(outcome)
+        self.outcome = give_up(self.driver.workspace, self.driver.info, self.step, number, self.inputs, self.error)
 
     def fail(self, error: BaseException) -> None:
         """Commit that it could not be run, because of the orchestrator or the store, or that it was stopped outside its function."""

@@ -6,13 +6,12 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dovetail.errors import DovetailError
-from dovetail.execution.attempt import Attempt, flush_all, settle
+from dovetail.execution.attempt import Attempt, flush_all, give_up, settle
 from dovetail.execution.descriptors import descriptors_kept
 from dovetail.execution.importing import definition_of, use_package
 from dovetail.execution.pulse import Pulse
@@ -20,10 +19,9 @@ from dovetail.execution.work import RunInfo
 from dovetail.graph.definition import StepDefinition
 from dovetail.ledger.runs import RunRecords
 from dovetail.planning.workspace import Workspace, open_workspace
-from dovetail.values.plan import PlanStep, Status
-from dovetail.values.processes import process_identity
+from dovetail.values.plan import PlanStep
 from dovetail.values.project import find_project
-from dovetail.worker import ExitCode, read_address
+from dovetail.worker import read_address
 
 
 @dataclass
@@ -33,16 +31,27 @@ class Worker:
     address: str
     workspace: Workspace
     used: str | None = None
+    elsewhere: bool = False
 
     @classmethod
-    def at(cls, address: str) -> Worker:
-        """Raises ConfigurationError for an address that leads to no store."""
+    def at(cls, address: str, *, elsewhere: bool = False) -> Worker:
+        """`elsewhere`: the project is not here, whatever lies at its path. Raises ConfigurationError for an address that leads to no store."""
         flavor, configuration, _ = read_address(address)
         store = {"flavor": flavor, "name": flavor, "configuration": configuration}
-        return cls(address, open_workspace(snapshot={"name": "worker", "components": {"artifact_store": store}, "waive": []}))
+        found = open_workspace(snapshot={"name": "worker", "components": {"artifact_store": store}, "waive": []})
+        return cls(address, found, elsewhere=elsewhere)
 
     def run(self, invocation: str, number: int, begun: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """Run a step's attempt; what is answered is small JSON, what counts is in the ledger. `begun`: called right before."""
+        attempt = self.attempt(invocation, number)
+        run_id = attempt.run.run_id
+        records = attempt.workspace.ledger.run(run_id)
+        with Pulse(records, flush=lambda: flush_all(run_id), on_cancel=lambda: None, beat=None):
+            begun()
+            return _answer(*settle(attempt))
+
+    def attempt(self, invocation: str, number: int) -> Attempt:
+        """What the run recorded of the step, ready to be performed here."""
         _, _, run_id = read_address(self.address)
         part = self.workspace.ledger.run(run_id).part(invocation)
         info = RunInfo.from_json(part["run"])
@@ -53,19 +62,19 @@ class Worker:
         if difference is not None:
             step, key = replace(step, uncached=difference), None
             print(f"The result of step '{step.invocation}' is not cached: {difference}.", file=sys.stderr)
-        attempt = Attempt(workspace, info, step, definition, part["inputs"], key, number, descriptors_kept)
-        with Pulse(records, process_identity(), flush=lambda: flush_all(run_id), on_cancel=lambda: None, beats=False):
-            begun()
-            outcome, error = settle(attempt)
-        if outcome is None:
-            return {"retry": True, "error": str(error)}
-        return {"status": outcome["status"]}
+        return Attempt(workspace, info, step, definition, part["inputs"], key, number, descriptors_kept)
+
+    def refuse(self, invocation: str, number: int, error: BaseException) -> dict[str, Any] | None:
+        """Commit that the step's attempt could not be made ready here."""
+        _, _, run_id = read_address(self.address)
+        part = self.workspace.ledger.run(run_id).part(invocation)
+        return give_up(self.workspace, RunInfo.from_json(part["run"]), PlanStep.from_json(part["step"]), number, part["inputs"], error)
 
     def _for(self, info: RunInfo) -> Workspace:
         if self.used != info.package:
             self.used = info.package
-            use_package(self.workspace.ledger.records, info.package, info.root)
-            root = Path(info.root) if info.root and os.path.isdir(info.root) else Path.cwd()
+            use_package(self.workspace.ledger.records, info.package, info.root, elsewhere=self.elsewhere)
+            root = Path(info.root) if info.root and os.path.isdir(info.root) and not self.elsewhere else Path.cwd()
             self.workspace = open_workspace(snapshot=info.stack, project=find_project(root))
         return self.workspace
 
@@ -85,15 +94,8 @@ def _difference(step: PlanStep, definition: StepDefinition, workspace: Workspace
     )
 
 
-def run_step(address: str, invocation: str, number: int) -> ExitCode:
-    try:
-        answer = Worker.at(address).run(invocation, number)
-    except DovetailError as error:
-        print(error, file=sys.stderr)
-        return ExitCode.FAILED
-    if answer.get("retry"):
-        return ExitCode.TRY_AGAIN
-    return ExitCode.DONE if Status(answer["status"]).is_success else ExitCode.FAILED
+def _answer(outcome: Mapping[str, Any] | None, error: BaseException | None) -> dict[str, Any]:
+    return {"retry": True, "error": str(error)} if outcome is None else {"status": outcome["status"]}
 
 
 def serve(answers: int) -> None:

@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dovetail.errors import StepFailed, StepTimeout
+from dovetail.errors import StepTimeout, WorkerLost
+from dovetail.worker import BEGINNING
 
 _GRACE = 3.0  # seconds between asking a worker to end and ending it
 _BEGUN = b'{"begun": true}'
-_BEGINNING = 60.0  # seconds that a worker with a timeout has, besides, to start and to import the step's module
 
 
 class WorkerProcess:
@@ -32,14 +32,14 @@ class WorkerProcess:
         self._buffer = b""
 
     def run(self, task: Mapping[str, Any], timeout: float | None, stop: Callable[[], bool]) -> dict[str, Any]:
-        """Send a task and wait for its answer; `timeout` counts from when the step itself begins. Raises StepTimeout or StepFailed when the process had to be, or was, ended."""
+        """Send a task and wait for its answer; `timeout` counts from when the step itself begins. Raises StepTimeout or WorkerLost when the process had to be, or was, ended."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(task).encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            raise StepFailed(self._death(task)) from None
-        line = self._line(task, timeout, stop, _BEGINNING)
+            raise WorkerLost(self._death(task)) from None
+        line = self._line(task, timeout, stop, BEGINNING)
         answer: dict[str, Any] = json.loads(line if line != _BEGUN else self._line(task, timeout, stop))
         return answer
 
@@ -55,7 +55,7 @@ class WorkerProcess:
         if readable:
             data = os.read(self._answers, 65536)
             if not data:
-                raise StepFailed(self._death(task))
+                raise WorkerLost(self._death(task))
             self._buffer += data
         elif stop():
             self.end()

@@ -50,6 +50,10 @@ class RunRecords:
     def start_attempt(self, invocation: str, attempt: int, record: Mapping[str, Any]) -> None:
         self.records.create(f"{self.base}/steps/{invocation}/attempts/{attempt}/started.json", record)
 
+    def note_job(self, invocation: str, attempt: int, record: Mapping[str, Any]) -> None:
+        """Record which job of an engine an attempt is."""
+        self.records.create(f"{self.base}/steps/{invocation}/attempts/{attempt}/job.json", record)
+
     def end_attempt(self, invocation: str, attempt: int, record: Mapping[str, Any]) -> None:
         """What became of an attempt that did not give the outcome, so that a retry is seen while it waits."""
         self.records.create(f"{self.base}/steps/{invocation}/attempts/{attempt}/ended.json", record)
@@ -104,6 +108,15 @@ class RunRecords:
 
     def cancelled(self) -> bool:
         return self.records.store.stat(f"{self.base}/cancel.json") is not None
+
+    def beat_attempt(self, invocation: str, attempt: int, owner: Mapping[str, Any]) -> None:
+        """Renew the lease of one attempt's worker."""
+        self.records.store.overwrite(f"{self.base}/steps/{invocation}/attempts/{attempt}/heartbeat", json.dumps(owner).encode())
+
+    def silence_of(self, invocation: str, attempt: int) -> float | None:
+        """Seconds since an attempt's worker renewed its lease, by the store's clock; None when it never did."""
+        entry = self.records.store.stat(f"{self.base}/steps/{invocation}/attempts/{attempt}/heartbeat")
+        return self.records.store.now() - entry.modified if entry is not None else None
 
     def beat(self, owner: Mapping[str, Any]) -> None:
         """Renew the lease of the run's coordinator."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,9 @@ class LocalTracker(ExperimentTracker):
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None) -> None:
         self._append("metrics", metrics=dict(metrics), step=step)
+
+    def local_folders(self) -> Sequence[Path]:
+        return (self.path,)
 
     def log_artifact(self, path: Path, folder: str) -> None:
         assert self._file is not None

@@ -28,6 +28,21 @@ def has_reference(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and any(has_reference(item) for item in value)
 
 
+def mentioned(value: Any) -> tuple[set[str], set[tuple[str, str]]]:
+    """The variables and the (secret, key) pairs that any text inside the value refers to."""
+    if isinstance(value, str):
+        found = [match for match in _REFERENCE.finditer(value) if match["escaped"] is None]
+        variables = {match["variable"] for match in found if match["variable"] is not None}
+        return variables, {(match["secret"].strip(), match["key"]) for match in found if match["variable"] is None}
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+    variables, secrets = set(), set()
+    for item in items:
+        more = mentioned(item)
+        variables |= more[0]
+        secrets |= more[1]
+    return variables, secrets
+
+
 def secret_reference(name: str, key: str) -> str:
     return f"{{{{ {name}.{key} }}}}"
 

@@ -16,6 +16,7 @@ from dovetail.errors import ConfigurationError, DovetailError
 from dovetail.registry import Registry
 from dovetail.stack.configuration import constructor_arguments
 from dovetail.stack.fields import field_types, mentions, secret_fields
+from dovetail.stack.handing import handed
 from dovetail.stack.references import HIDDEN, References, has_reference, redact
 from dovetail.values.encoding import Json
 from dovetail.values.project import Project
@@ -61,7 +62,7 @@ class Stack:
         self.waive = tuple(waive)
         self.registry = registry
         self.project = project
-        self._references = References(environ, self._secret)
+        self._references = References(environ, self.secret)
         self._built: dict[str, Component] = {}
         self._secrets: dict[str, Mapping[str, Secret]] = {}
         self._locks: dict[str, threading.RLock] = {kind: threading.RLock() for kind in self.components}
@@ -128,10 +129,12 @@ class Stack:
             ) from None
         return made.called(spec.name, spec.flavor)
 
-    def _secret(self, name: str) -> Mapping[str, Secret]:
+    def secret(self, name: str) -> Mapping[str, Secret]:
+        """All keys of a secret that are known here. Raises NotFound."""
         with self._secret_lock:
             if name not in self._secrets:
-                self._secrets[name] = self.secret_store().get(name)
+                given = handed(name)
+                self._secrets[name] = self.secret_store().get(name) if given is None else given
             return self._secrets[name]
 
     def secret_store(self) -> SecretStore:
@@ -167,6 +170,16 @@ class Stack:
             kind: without_literals(spec, self.registry).to_json() for kind, spec in self.components.items()
         }
         return {"name": self.name, "components": components, "waive": list(self.waive)}
+
+    def anchored_snapshot(self) -> dict[str, Json]:
+        """The snapshot for a process that does not have the project: paths, those by default too, are absolute."""
+        snapshot = self.snapshot()
+        for kind, entry in cast(dict[str, Any], snapshot["components"]).items():
+            component, configuration = self.build(kind), entry["configuration"]
+            for name, value in component.configuration().items() if component is not None else ():
+                if isinstance(value, Path) and not has_reference(configuration.get(name)):
+                    configuration[name] = str(value)
+        return snapshot
 
     @classmethod
     def from_snapshot(

@@ -22,6 +22,7 @@ from dovetail.errors import MaterializerError
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
+SESSION = "interactive_session"  # what is typed in, as in a notebook's cells, is a module of this name elsewhere
 _ATOMS = frozenset({str, int, bool, type(None)})
 
 
@@ -35,7 +36,7 @@ def type_name(cls: type) -> str:
 
 
 def module_name(module: str) -> str:
-    """The name under which a module can be imported elsewhere: a script's own name in place of `__main__`."""
+    """The name under which a module can be imported elsewhere: a script's own name in place of `__main__`, `SESSION` where there is no script."""
     if module != "__main__":
         return module
     main = sys.modules["__main__"]
@@ -43,7 +44,7 @@ def module_name(module: str) -> str:
     if spec is not None and spec.name:
         return str(spec.name).removesuffix(".__main__")
     file = getattr(main, "__file__", None)
-    return pathlib.Path(file).stem if file else module
+    return pathlib.Path(file).stem if file else SESSION
 
 
 def encode(value: Any) -> Any:

@@ -57,7 +57,7 @@ class PlanStep:
     """One invocation. `options`: the step's own, over the pipeline's. `code`: digest into `Plan.codes`.
 
     `base`: digest of all parts of the key but the inputs; None where the step is not cached, and `uncached` says why.
-    `entry`: the record whose result is taken.
+    `entry`: the record whose result is taken. `image`: the container image in which its worker runs, where that runs in one.
     """
 
     node: Node
@@ -69,6 +69,7 @@ class PlanStep:
     uncached: str | None = None
     key: str | None = None
     entry: Mapping[str, Any] | None = None
+    image: str | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -93,7 +94,7 @@ class PlanStep:
 
     def to_json(self) -> dict[str, Any]:
         record: dict[str, Any] = {"node": self.node.to_json(), "decision": self.decision.value, "why": self.why}
-        for name in ("options", "code", "base", "uncached", "key", "entry"):
+        for name in ("options", "code", "base", "uncached", "key", "entry", "image"):
             value = getattr(self, name)
             if value:
                 record[name] = dict(value) if isinstance(value, Mapping) else value

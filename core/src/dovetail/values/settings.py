@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,6 +11,8 @@ from typing import Any
 from dovetail.errors import DefinitionError
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGTP]?)(i?)B?\s*", re.IGNORECASE)
+_PYTHON = re.compile(r"3\.\d+(?:\.\d+)?")
+_APT = re.compile(r"[a-z0-9][a-z0-9.+-]*(?::[a-z0-9]+)?(?:=[A-Za-z0-9.+:~-]+)?")
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 
 
@@ -44,30 +47,51 @@ class Retry:
 
 @dataclass(frozen=True)
 class Resources:
-    """`cpu`: cores, may be a fraction. `memory`: bytes, or text such as `"512MiB"` or `"2GB"`. `gpu`: devices."""
+    """`cpu`: cores, may be a fraction. `memory`, `disk`: bytes, or text such as `"512MiB"` or `"2GB"`. `gpu`: devices.
+
+    `gpu_type`: which, by the name that the engine has for them, such as `"nvidia-l4"`.
+    """
 
     cpu: float | None = None
     memory: int | str | None = None
     gpu: int | None = None
+    gpu_type: str | None = None
+    disk: int | str | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.memory, str):
-            object.__setattr__(self, "memory", parse_size(self.memory))
-        for name in ("cpu", "memory", "gpu"):
+        for name in ("memory", "disk"):
+            said = getattr(self, name)
+            if isinstance(said, str):
+                object.__setattr__(self, name, parse_size(said, name))
+        for name in ("cpu", "memory", "gpu", "disk"):
             amount = getattr(self, name)
             if amount is not None and (isinstance(amount, bool) or not isinstance(amount, (int, float)) or amount < 0):
                 raise DefinitionError(f"Resources({name}={amount!r}) cannot be: give a number that is 0 or more.")
+        if self.gpu_type is not None and not (isinstance(self.gpu_type, str) and self.gpu_type.strip()):
+            raise DefinitionError(f"Resources(gpu_type={self.gpu_type!r}) cannot be: give the engine's name of it as text, such as 'nvidia-l4'.")
+        if self.gpu_type is not None and not self.gpu:
+            raise DefinitionError(f"Resources(gpu_type={self.gpu_type!r}) says of which type and not how many. Add gpu=1.")
 
     @property
     def memory_bytes(self) -> int | None:
         return int(self.memory) if self.memory is not None else None
+
+    @property
+    def disk_bytes(self) -> int | None:
+        return int(self.disk) if self.disk is not None else None
 
 
 @dataclass(frozen=True)
 class Environment:
     """What a step's process needs. `env`: environment variables, set for this step alone.
 
-    `python`, `requirements`, `apt` and `image` say what the process runs in, where the orchestrator makes it.
+    The others say what the process runs in, where the orchestrator makes it; where nothing is said, that is what the
+    step's code imports, in the versions that are installed here.
+
+    `python`: its version, such as `"3.11"`. `requirements`: added to what the code imports, or in place of it where they
+    name the same. `lock`: a file of the project (`uv.lock`, `pylock.toml`, `requirements.txt`) which says everything;
+    `pyproject`: likewise one whose `[project]` names the dependencies. `apt`: Debian packages. `image`: a container image
+    to be used as it is.
     """
 
     env: Mapping[str, str] = field(default_factory=dict)
@@ -75,10 +99,18 @@ class Environment:
     requirements: tuple[str, ...] = ()
     apt: tuple[str, ...] = ()
     image: str | None = None
+    pyproject: str | None = None
+    lock: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "requirements", tuple(self.requirements))
-        object.__setattr__(self, "apt", tuple(self.apt))
+        for name in ("requirements", "apt"):
+            if isinstance(getattr(self, name), str):
+                raise DefinitionError(f"Environment({name}={getattr(self, name)!r}) is a list; write it as [{getattr(self, name)!r}].")
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("pyproject", "lock"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, os.fspath(getattr(self, name)))
+        self._check()
         wrong = [name for name, value in self.env.items() if not isinstance(name, str) or not isinstance(value, str)]
         if wrong:
             raise DefinitionError(f"Environment(env=…) maps strings to strings; {wrong[0]!r} does not. Write its value as text.")
@@ -86,7 +118,25 @@ class Environment:
     @property
     def builds(self) -> bool:
         """Whether it asks for more than environment variables."""
-        return bool(self.python or self.requirements or self.apt or self.image)
+        return bool(self.image or self.describes)
+
+    @property
+    def describes(self) -> bool:
+        """Whether it says what an image is to be built of."""
+        return bool(self.python or self.requirements or self.pyproject or self.lock or self.apt)
+
+    def _check(self) -> None:
+        if self.python is not None and not _PYTHON.fullmatch(self.python):
+            raise DefinitionError(f"Environment(python={self.python!r}) is no version of Python; write it like '3.11'.")
+        if self.pyproject and self.lock:
+            raise DefinitionError("Environment(pyproject=…, lock=…) says twice what is installed. Give the lock alone.")
+        if self.image and self.describes:
+            raise DefinitionError(
+                f"Environment(image={self.image!r}) is used as it is, so nothing else can be said of what it holds. Leave out the image or the rest."
+            )
+        wrong = [name for name in self.apt if not _APT.fullmatch(name)]
+        if wrong:
+            raise DefinitionError(f"Environment(apt=…) names {wrong[0]!r}, which is no name of a Debian package, such as 'git' or 'git=1:2.39.2-1'.")
 
 
 @dataclass(frozen=True)
@@ -97,11 +147,11 @@ class Schedule:
     timezone: str = "UTC"
 
 
-def parse_size(text: str) -> int:
+def parse_size(text: str, of: str = "memory") -> int:
     """Bytes for `"512MiB"` (binary), `"2GB"` (decimal) or `"100"`. Raises DefinitionError for anything else."""
     match = _SIZE.fullmatch(text)
     if match is None:
-        raise DefinitionError(f"{text!r} is no amount of memory; write it like '512MiB', '2GB' or a number of bytes.")
+        raise DefinitionError(f"{text!r} is no amount of {of}; write it like '512MiB', '2GB' or a number of bytes.")
     base = 1024 if match[3] else 1000
     return int(float(match[1]) * base ** _POWERS[match[2].upper()])
 

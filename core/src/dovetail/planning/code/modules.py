@@ -191,8 +191,7 @@ class Modules:
 
 
 def _label(name: str) -> str:
-    label = module_name(name) or "executed"
-    return "interactive" if label == "__main__" else label  # a session without a file
+    return module_name(name) or "executed"
 
 
 def _main() -> Namespace | None:

@@ -1,0 +1,40 @@
+"""Secret values on their way from the process that submits a run to its workers elsewhere, by one variable of their environment."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, MutableMapping
+from typing import TYPE_CHECKING
+
+from dovetail.components.component import Secret
+from dovetail.stack.references import mentioned
+
+if TYPE_CHECKING:
+    from dovetail.stack.stack import Stack
+
+VARIABLE = "DOVETAIL_SECRETS"
+_handed: dict[str, Mapping[str, Secret]] = {}
+
+
+def to_hand(stack: Stack, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Variables that let a worker resolve what the stack's configuration refers to, and nothing else."""
+    variables, secrets = mentioned([dict(spec.configuration) for spec in stack.components.values()])
+    found = {name: environ[name] for name in sorted(variables) if name in environ}
+    values: dict[str, dict[str, str]] = {}
+    for secret, key in sorted(secrets):
+        known = stack.secret(secret)
+        if key in known:
+            values.setdefault(secret, {})[key] = known[key].reveal()
+    return {**found, VARIABLE: json.dumps(values)} if values else found
+
+
+def take(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Keep what was handed to this process, and let nothing that it starts inherit it."""
+    said = environ.pop(VARIABLE, None)
+    if said is not None:
+        _handed.update({name: {key: Secret(value) for key, value in keys.items()} for name, keys in json.loads(said).items()})
+
+
+def handed(name: str) -> Mapping[str, Secret] | None:
+    return _handed.get(name)

@@ -1,0 +1,10 @@
+"""Runs single steps in containers, whatever the orchestrator does with the others."""
+
+from __future__ import annotations
+
+from dovetail.components import StepOperator
+from dovetail_docker.containers import ContainerEngine
+
+
+class DockerStepOperator(ContainerEngine, StepOperator):
+    pass
