@@ -67,7 +67,36 @@ CASES = {
         (),
         ["The command 'ring' of plugin 'odd' cannot be imported from nowhere:ring"],
     ),
-    "a module that raises": ("raise RuntimeError('bad day')\n", (), ["Plugin 'odd' is broken: RuntimeError: bad day."]),
+    "a module that raises": (
+        "raise RuntimeError('bad day')\n",
+        (),
+        ["Plugin 'odd' is broken: RuntimeError: bad day. Update or repair dovetail-odd, or run `dovetail plugin uninstall odd`."],
+    ),
+    "a module that raises what is no Exception": (
+        "class Panic(BaseException): pass\nraise Panic('in Rust')\n",
+        (),
+        ["Plugin 'odd' is broken: Panic: in Rust. Update or repair dovetail-odd"],
+    ),
+    "fields that cannot be read": (
+        "from dovetail.components import ExperimentTracker\n"
+        + flavors("FlavorSpec('odd', 'fields_that_cannot_be_read:Odd')")
+        + "class Odd(ExperimentTracker):\n    place: 'NoSuchType' = None\n",
+        (),
+        ["The fields of fields_that_cannot_be_read.Odd cannot be read: name 'NoSuchType' is not defined."],
+    ),
+    "a field in the place of a method": (
+        "from dovetail.components import ExperimentTracker\n"
+        + flavors("FlavorSpec('odd', 'a_field_in_the_place_of_a_method:Odd')")
+        + "class Odd(ExperimentTracker):\n    url: str\n",
+        (),
+        ["The field 'url' of Odd has the name of a method of ExperimentTracker. Call it otherwise, such as 'url_'. Update or repair"],
+    ),
+    "a command of a name that is taken": (
+        HEAD + "import click\nown = click.Command('run')\n"
+        "@hookimpl\ndef dovetail_cli_commands(): return {'run': 'a_command_of_a_name_that_is_taken:own'}\n",
+        (),
+        ["The command 'run' of plugin 'odd' is never run, as Dovetail has a command of that name. Let the plugin rename it."],
+    ),
     "a newer core": (
         "raise RuntimeError('this is not even imported')\n",
         ("dovetail>=99.1,<100",),
@@ -106,6 +135,18 @@ def test_a_flavor_that_two_plugins_offer_is_told_once_with_both_named(cli, lay_o
     assert code == 1
     (line,) = out.splitlines()
     assert "flavor 'bell' is offered by 'one' (dovetail-one) and 'two' (dovetail-two). Uninstall one" in line
+
+
+@pytest.mark.parametrize("target", ["nowhere:ring", "ringing_number:ring", "ringing_leaver:leave"])
+def test_a_command_that_cannot_be_used_is_told_with_whom_to_ask(target: str, cli, lay_out: LayOut) -> None:
+    source = HEAD + f"ring = 3\ndef leave(name): raise SystemExit(5)\n@hookimpl\ndef dovetail_cli_commands(): return {{'ring': {target!r}}}\n"
+    module = target.partition(":")[0].replace("nowhere", "ringing_nowhere")
+    lay_out("dovetail-ringing", {f"{module}.py": source}, point=module)
+    code, _, err = cli("ring")
+    assert code == 2
+    assert err.startswith(f"Error: The command 'ring' cannot be imported from {target}: ")
+    assert err.endswith("Repair, update or uninstall the plugin that brings it; `dovetail plugin check` names it.\n")
+    assert cli("plugin", "list")[0] == 0
 
 
 def test_an_unknown_plugin_is_answered_with_near_names(cli, lay_out: LayOut) -> None:

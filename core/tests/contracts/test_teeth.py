@@ -57,6 +57,12 @@ def test_each_wrong_implementation_is_caught_by_the_promise_it_breaks(name: str,
     assert [child.tag for child in outcomes[name] if child.tag in ("failure", "error", "skipped")] == ["failure"]
 
 
+def test_the_tracker_that_the_wrong_ones_are_made_of_keeps_every_promise(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pytest", f"{WRONG}::TestInMemory", "-q", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'tests'}"]
+    done = subprocess.run(command, cwd=WRONG.parents[3], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_a_promise_that_is_waived_with_a_reason_is_let_through(outcomes: Mapping[str, Any]) -> None:
     (skipped,) = [child for child in outcomes["TestWaivedPromise"] if child.tag != "properties"]
     assert (skipped.get("type"), skipped.get("message")) == ("pytest.xfail", "it overwrites")

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from dovetail.components import Capability, Deployment, DeploymentStatus, Entry, ExperimentTracker, Secret, StepRun
+from dovetail.errors import DeploymentError
 from dovetail.local.artifact_store import LocalArtifactStore
 from dovetail.local.memory_store import MemoryArtifactStore
 from dovetail.local.model_deployer import LocalModelDeployer
@@ -257,6 +258,32 @@ class StatesNothing(LocalOrchestrator):
     capabilities: ClassVar = frozenset()
 
 
+class Boasting(LocalOrchestrator):
+    """States what it cannot do, so plans that need it are let through to it."""
+
+    boast: ClassVar[Capability]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        cls.capabilities = LocalOrchestrator.capabilities | {cls.boast}
+        super().__init_subclass__(**options)
+
+
+class BoastsOfGpus(Boasting):
+    boast: ClassVar = Capability.GPUS
+
+
+class BoastsOfEnvironments(Boasting):
+    boast: ClassVar = Capability.ENVIRONMENTS
+
+
+class BoastsOfSchedules(Boasting):
+    boast: ClassVar = Capability.SCHEDULES
+
+
+class BoastsOfBeingElsewhere(Boasting):
+    boast: ClassVar = Capability.REMOTE
+
+
 class OrchestratorAs(OrchestratorContract):
     flavor: ClassVar[type[LocalOrchestrator]]
 
@@ -298,6 +325,26 @@ class TestCountsNothing(OrchestratorAs):
 class TestStatesNothing(OrchestratorAs):
     flavor = StatesNothing
     caught_by = "test_steps_run_at_once_if_it_states_so_and_else_never"
+
+
+class TestBoastsOfGpus(OrchestratorAs):
+    flavor = BoastsOfGpus
+    caught_by = "test_a_step_that_asks_for_a_gpu_has_one_or_does_not_run"
+
+
+class TestBoastsOfEnvironments(OrchestratorAs):
+    flavor = BoastsOfEnvironments
+    caught_by = "test_an_environment_that_cannot_be_made_lets_no_step_run"
+
+
+class TestBoastsOfSchedules(OrchestratorAs):
+    flavor = BoastsOfSchedules
+    caught_by = "test_it_states_no_schedules_which_nothing_can_ask_it_for_yet"
+
+
+class TestBoastsOfBeingElsewhere(OrchestratorAs):
+    flavor = BoastsOfBeingElsewhere
+    caught_by = "test_steps_run_elsewhere_if_it_states_so"
 
 
 # -- trackers ----------------------------------------------------------------------------------------------------------
@@ -386,6 +433,31 @@ class LosesTags(InMemory):
         super().set_tags(tags)
 
 
+class LeavesAVariable(InMemory):
+    """Says to its library by a variable which run is open, and leaves it set."""
+
+    def start(self, step_run: StepRun) -> None:
+        super().start(step_run)
+        os.environ["IN_MEMORY_RUN"] = key(step_run)
+
+
+class WritesOnWhatItIsGiven(InMemory):
+    """Adds its own entry to the step's params before it sends them."""
+
+    def log_params(self, params: Any) -> None:
+        params["sent_by"] = "in-memory"
+        super().log_params({name: value for name, value in params.items() if name != "sent_by"})
+
+
+class KeyInTheLink(InMemory):
+    """Leads people to the run by a link that lets them in."""
+
+    api_key: Secret = Secret("k-4f1d0c9a7b")
+
+    def url(self, step_run: StepRun) -> str:
+        return f"https://tracker.example/{step_run.run_id}?key={self.api_key.reveal()}"
+
+
 class TrackerContract(ExperimentTrackerContract):
     flavor: ClassVar[type[InMemory]] = InMemory
 
@@ -423,6 +495,25 @@ class TestLosesTags(TrackerContract):
     caught_by = "test_tags_arrive"
 
 
+class TestLeavesAVariable(TrackerContract):
+    flavor = LeavesAVariable
+    caught_by = "test_nothing_is_left_in_the_process_once_it_is_finished"
+
+
+class TestWritesOnWhatItIsGiven(TrackerContract):
+    flavor = WritesOnWhatItIsGiven
+    caught_by = "test_what_is_logged_is_left_as_it_was_given"
+
+
+class TestKeyInTheLink(TrackerContract):
+    flavor = KeyInTheLink
+    caught_by = "test_it_shows_its_secrets_to_nobody"
+
+
+class TestInMemory(TrackerContract):
+    """The one that the wrong ones are made of keeps every promise, so what each changes is what is caught."""
+
+
 # -- deployers and secret stores ---------------------------------------------------------------------------------------
 
 
@@ -438,6 +529,23 @@ class TakesAnything(LocalModelDeployer):
 
     def start(self, deployment: Deployment) -> dict[str, Any]:
         return super().start(dataclasses.replace(deployment, settings={}))
+
+
+class ForgetsTheServer(LocalModelDeployer):
+    """Strikes a deployment off its list, and lets its server run on."""
+
+    FORGOTTEN: ClassVar[list[Any]] = []
+
+    def stop(self, handle: Mapping[str, Any]) -> None:
+        self.FORGOTTEN.append(handle)
+
+    def status(self, handle: Mapping[str, Any]) -> DeploymentStatus:
+        return DeploymentStatus.STOPPED if handle in self.FORGOTTEN else super().status(handle)
+
+    def predict(self, handle: Mapping[str, Any], *asked: Any) -> Any:
+        if handle in self.FORGOTTEN:
+            raise DeploymentError("It is stopped. Start it again.")
+        return super().predict(handle, *asked)
 
 
 class DeployerContract(ModelDeployerContract):
@@ -461,6 +569,17 @@ class TestOptimist(DeployerContract):
 class TestTakesAnything(DeployerContract):
     flavor = TakesAnything
     caught_by = "test_a_setting_that_it_does_not_know_is_refused"
+
+
+class TestForgetsTheServer(DeployerContract):
+    flavor = ForgetsTheServer
+    caught_by = "test_a_stopped_deployment_says_so_and_answers_no_more"
+
+    @pytest.fixture(autouse=True)
+    def _ended_after_the_test(self, deployer: LocalModelDeployer) -> Iterator[None]:
+        yield
+        while ForgetsTheServer.FORGOTTEN:
+            LocalModelDeployer.stop(deployer, ForgetsTheServer.FORGOTTEN.pop())
 
 
 class Replaces(LocalSecretStore):
@@ -592,12 +711,14 @@ class TestReadsWhereItWrote(ArraysContract):
 
 
 class WrongPlugin(PluginContract):
+    module: ClassVar = "dovetail_wrong"
+
     @pytest.fixture
     def plugin(self, monkeypatch: pytest.MonkeyPatch) -> str:
         folder = str(Path(__file__).with_name("wrong_plugin"))
         monkeypatch.syspath_prepend(folder)
         monkeypatch.setenv("PYTHONPATH", folder)
-        return "dovetail_wrong"
+        return self.module
 
 
 class TestHeavyPlugin(WrongPlugin):
@@ -634,6 +755,28 @@ class TestBoastfulPlugin(WrongPlugin):
 
 class TestPluginThatLostAMaterializer(WrongPlugin):
     caught_by = "test_every_materializer_is_there"
+
+
+class SlyPlugin(WrongPlugin):
+    """Its module is clean; its hooks are not."""
+
+    module: ClassVar = "dovetail_sly"
+
+
+class TestPluginThatIsHeavyInAHook(SlyPlugin):
+    caught_by = "test_declaring_imports_no_heavy_library"
+
+
+class TestPluginThatRequiresInAHook(SlyPlugin):
+    caught_by = "test_declaring_imports_nothing_that_it_requires"
+
+
+class TestPluginThatActsWhileItDeclares(SlyPlugin):
+    caught_by = "test_declaring_does_nothing_else"
+
+
+class TestPluginWhoseObserverRaises(SlyPlugin):
+    caught_by = "test_its_observers_take_what_runs_tell"
 
 
 # -- waivers -----------------------------------------------------------------------------------------------------------

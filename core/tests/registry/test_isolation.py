@@ -43,6 +43,7 @@ class Bad(ExperimentTracker):
 FAILING = {
     "at import": "raise RuntimeError('no licence')",
     "by leaving": "import sys; sys.exit('no licence')",
+    "at import, beside Exception": "class Panic(BaseException): pass\nraise Panic('no licence')",
     "at import, deep down": "import vendor_that_is_not_there",
     "in a supply hook": HEAD + "@hookimpl\ndef dovetail_orchestrators(): raise SystemExit('no licence')",
     "in a fact hook": HEAD + "\n".join(

@@ -211,6 +211,45 @@ def test_who_asks_for_a_broken_plugins_flavor_is_told_the_reason(ask: Ask, distr
     assert "Broken plugins, which may have brought it: 'mlflux' (dovetail-mlflux)" in answer[1][1]
 
 
+def test_of_several_broken_plugins_the_names_are_told_and_none_where_another_is_known_to_bring_it(ask: Ask, distribution: Make) -> None:
+    """Reasons are long; `dovetail plugin check` tells them."""
+    folders = [distribution(f"dovetail-{name}", f"{name}_plugin", "import no_such_library\n") for name in ("one", "two")]
+    answer = ask(
+        """
+        from dovetail.errors import DovetailError
+        from dovetail.registry import official
+        official.official_plugins = lambda: {"brought": official.OfficialPlugin("brought", "dovetail-brought", "dovetail-brought>=1")}
+        registry = Registry.load({})
+        answer = []
+        for name in ("other", "brought"):
+            try:
+                registry.flavor("experiment_tracker", name)
+            except DovetailError as error:
+                answer.append(str(error))
+        """,
+        *folders,
+    )
+    assert answer[0].endswith("Broken plugins, which may have brought it: 'one' (dovetail-one), 'two' (dovetail-two). `dovetail plugin check` says why.")
+    assert answer[1].endswith("The plugin 'brought' brings it and is not installed. Run `dovetail plugin install brought`.")
+
+
+def test_a_flavor_that_imports_a_library_that_is_not_there_says_what_to_install(ask: Ask, distribution: Make) -> None:
+    source = HEAD + "@hookimpl\ndef dovetail_alerters(): return [FlavorSpec('bell', 'bell_parts:Bell', requires=['no-such-sdk>=2'])]\n"
+    folder = distribution("dovetail-bell", "bell_plugin", source)
+    (folder / "bell_parts.py").write_text("import no_such_sdk\n")
+    answer = ask(
+        """
+        from dovetail.errors import DovetailError
+        try:
+            Registry.load({}).declared_class("alerter", "bell")
+        except DovetailError as error:
+            answer = str(error)
+        """,
+        folder,
+    )
+    assert answer.endswith("No module named 'no_such_sdk'. It needs no-such-sdk>=2, which is not installed. Run `pip install 'no-such-sdk>=2'`.")
+
+
 def test_one_flavor_offered_by_two_plugins_is_an_error_that_names_both_for_who_asks(ask: Ask, distribution: Make) -> None:
     source = HEAD + "@hookimpl\ndef dovetail_alerters(): return [FlavorSpec('bell', 'x:Y'), FlavorSpec({own!r}, 'x:Y')]\n"
     folders = [distribution(f"dovetail-{name}", f"{name}_plugin", source.format(own=name)) for name in ("one", "two")]

@@ -133,12 +133,24 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     isolate(tmp_path, monkeypatch)
     folder = tmp_path / "project"
     with project_in(folder, monkeypatch) as trials:
-        shutil.copy(Path(__file__).with_name("training.py"), folder / "training.py")
-        sys.modules.pop("training", None)
-        yield Project(trials, importlib.import_module("training"), folder)
-    sys.modules.pop("training", None)
+        for training in _module("training", folder):
+            yield Project(trials, training, folder)
+
+
+def _module(name: str, folder: Path) -> Iterator[Any]:
+    """One of these modules as a user's own."""
+    shutil.copy(Path(__file__).with_name(f"{name}.py"), folder / f"{name}.py")
+    sys.modules.pop(name, None)
+    yield importlib.import_module(name)
+    sys.modules.pop(name, None)
 
 
 @pytest.fixture
 def on_server(project: Project, tracker: Any) -> Any:
     return project.on(tracker)
+
+
+@pytest.fixture
+def steps(project: Project) -> Iterator[Any]:
+    """The pipelines of `routing_steps.py`, in the project."""
+    yield from _module("routing_steps", project.folder)

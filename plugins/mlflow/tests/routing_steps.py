@@ -167,3 +167,69 @@ def elsewhere(uri: str) -> int:
 @pipeline
 def by_name(uri: str) -> None:
     elsewhere(uri)
+
+
+autologging_is_on, others_have_fitted = threading.Event(), threading.Event()
+
+
+def fit(max_iter: int) -> None:
+    data, target = load_iris(return_X_y=True)
+    LogisticRegression(max_iter=max_iter).fit(data, target)
+
+
+@step
+def fits_beside_others() -> int:
+    mlflow.sklearn.autolog(silent=True, log_models=False)
+    autologging_is_on.set()
+    assert others_have_fitted.wait(60)
+    fit(201)
+    return 1
+
+
+@step
+def fits_plainly_meanwhile() -> int:
+    assert autologging_is_on.wait(60)
+    fit(203)
+    mlflow.set_tag("fitted", "yes")
+    others_have_fitted.set()
+    return 1
+
+
+@step
+def fits_too() -> int:
+    mlflow.sklearn.autolog(silent=True, log_models=False)
+    fit(202)
+    return 1
+
+
+@pipeline
+def fitting_at_once() -> None:
+    fits_beside_others()
+    fits_plainly_meanwhile()
+    fits_too()
+
+
+@step
+def turns_it_on() -> int:
+    mlflow.autolog(silent=True, log_models=False)
+    fit(301)
+    return 1
+
+
+@step
+def turns_it_off(after: int) -> int:
+    mlflow.sklearn.autolog(disable=True)
+    fit(302)
+    return 1
+
+
+@step
+def leaves_it(after: int) -> int:
+    fit(303)
+    mlflow.set_tag("fitted", "yes")
+    return 1
+
+
+@pipeline
+def autologging() -> None:
+    leaves_it(turns_it_off(turns_it_on()))

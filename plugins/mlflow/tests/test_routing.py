@@ -16,7 +16,6 @@ import pytest
 
 from dovetail.local.experiment_tracker import LocalTracker
 
-STEPS = Path(__file__).with_name("routing_steps.py")
 SAID = {
     "params": {"rate": "0.1", "depth": "3", "kind": "linear"},
     "metrics": {"loss": 1 / 3, "recall": 0.5, "precision": 0.75},
@@ -31,14 +30,6 @@ SAID = {
 def _no_guessing(monkeypatch: pytest.MonkeyPatch) -> None:
     """MLflow loads each model once more in a process of its own to guess what it requires; the tests wait a second for that."""
     monkeypatch.setenv("MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT", "1")
-
-
-@pytest.fixture
-def steps(project: Any, tmp_path: Path) -> Iterator[Any]:
-    shutil.copy(STEPS, project.folder / STEPS.name)
-    sys.modules.pop("routing_steps", None)
-    yield importlib.import_module("routing_steps")
-    sys.modules.pop("routing_steps", None)
 
 
 def ran(project: Any, pipeline: Any, *components: Any, **parameters: Any) -> Any:
@@ -190,20 +181,6 @@ def test_nothing_is_left_active_or_on_after_the_steps(project: Any, steps: Any, 
     assert autologging_is_disabled("sklearn")
     assert routing_step._steps == {}
     assert mlflow.get_tracking_uri() != "dovetail://step"
-
-
-def test_autologging_that_was_turned_on_outside_stays_on(project: Any, steps: Any, tmp_path: Path) -> None:
-    import mlflow
-    from mlflow.utils.autologging_utils import autologging_is_disabled
-
-    (tmp_path / "own").mkdir()
-    mlflow.sklearn.autolog(silent=True, log_models=False)
-    try:
-        run = ran(project, steps.without_model, folder=str(tmp_path / "own"))
-        assert not autologging_is_disabled("sklearn")
-        assert run.steps["fitted_by_itself"].params["max_iter"] == "200"
-    finally:
-        mlflow.sklearn.autolog(disable=True, silent=True)
 
 
 def test_it_can_be_turned_off(project: Any, steps: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

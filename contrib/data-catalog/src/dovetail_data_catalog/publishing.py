@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from dovetail import Client
+from dovetail.errors import ConfigurationError, NotFound
 from dovetail_data_catalog.interface import CatalogEntry, DataCatalog
 
 if TYPE_CHECKING:
@@ -16,13 +18,25 @@ if TYPE_CHECKING:
 
 def publish_run(event: Mapping[str, Any]) -> None:
     """Publish what the run produced to its stack's catalog; nothing happens where the stack has none."""
-    client = Client()
-    if client.active_stack.name != event["stack"]:
-        client = Client(str(event["stack"]))
+    client = _client_of(str(event["stack"]))
+    if client is None:
+        return
     # Made by the stack itself: asked for by `active_stack`, it would count as something that a calling step depends on.
     catalog: Any = client.workspace.stack.build("data_catalog")
     if isinstance(catalog, DataCatalog):
         catalog.publish([entry for entry in entries_of(client.get_run(str(event["run"]))) if catalog.wants(entry.name)])
+
+
+def _client_of(stack: str) -> Client | None:
+    """None where the name leads to no stack: one that a program made by itself, or that was deleted while the run went on."""
+    with contextlib.suppress(ConfigurationError):  # the active stack may be another one, and out of order
+        client = Client()
+        if client.active_stack.name == stack:
+            return client
+    try:
+        return Client(stack)
+    except NotFound:
+        return None
 
 
 def entries_of(run: Run) -> Iterator[CatalogEntry]:

@@ -43,8 +43,10 @@ class LazyGroup(click.Group):
         return [name for name, command in self._table.items() if not command.hidden]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        target = self._table[cmd_name].target if cmd_name in self._table else _from_plugins(ctx, cmd_name)
-        return None if target is None else _with_global_options(_loaded(target, cmd_name))
+        if cmd_name in self._table:
+            return _with_global_options(_loaded(self._table[cmd_name].target, cmd_name))
+        target = _from_plugins(ctx, cmd_name)
+        return None if target is None else _with_global_options(_loaded_of_plugin(target, cmd_name))
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
@@ -71,6 +73,20 @@ def _loaded(target: str, name: str) -> click.Command:
     if not isinstance(command, click.Command):
         raise click.ClickException(f"{target} of the command '{name}' is no click command.")
     return command
+
+
+def _loaded_of_plugin(target: str, name: str) -> click.Command:
+    from dovetail.errors import PluginBroken
+
+    try:
+        return _loaded(target, name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise PluginBroken(
+            f"The command '{name}' cannot be imported from {target}: {type(error).__name__}: {error}. "
+            f"Repair, update or uninstall the plugin that brings it; `dovetail plugin check` names it."
+        ) from error
 
 
 def _from_plugins(ctx: click.Context, name: str) -> str | None:

@@ -33,6 +33,8 @@ def _step(step: PlanStep, width: int, explanation: Explanation | None) -> Iterat
     decision = click.style(f"{step.decision.value:<10}", fg=_COLOURS[step.decision])
     yield f"  {step.invocation:<{width}}  {decision}  {_why(step, explanation)}".rstrip()
     indent = " " * (width + 16)
+    if step.image:
+        yield f"{indent}in {step.image}"
     differing = explanation.differences if explanation is not None else ()
     yield from (f"{indent}- {line}" for line in differing[:_MOST])
     if len(differing) > _MOST:

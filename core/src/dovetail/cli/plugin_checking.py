@@ -6,9 +6,11 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from dovetail.cli.application import SECTIONS
 from dovetail.errors import ConfigurationError, NotFound
 from dovetail.registry.official import CORE, official_plugin, official_plugins
 from dovetail.registry.requirements import Unmet, folded, parsed, unmet_requirements
+from dovetail.stack.fields import field_types
 from dovetail.values.imports import load_object
 
 if TYPE_CHECKING:
@@ -36,15 +38,25 @@ def not_installed(name: str, plugins: Sequence[PluginInfo]) -> NotFound:
 
 def problems_of(registry: Registry, info: PluginInfo) -> Iterator[str]:
     if info.reason:
-        yield f"Plugin '{info.name}' is broken: {info.reason}."
+        yield f"Plugin '{info.name}' is broken: {info.reason}.{'' if _names_a_cure(info.reason) else f' {_last_resort(info)}'}"
     yield from _unmet_by_environment(info)
     for kind, names in info.flavors.items():
         for name in names:
             try:
-                registry.component_class(kind, name)
+                field_types(registry.component_class(kind, name))
             except ConfigurationError as error:
                 yield str(error)
     yield from _unresolved(registry, info)
+    yield from _out_of_reach(registry, info)
+
+
+def _names_a_cure(reason: str) -> bool:
+    """Whether the reason tells what to run; what a plugin raised by itself does not."""
+    return "`" in reason
+
+
+def _last_resort(info: PluginInfo) -> str:
+    return f"Update or repair {info.distribution}, or run `dovetail plugin uninstall {info.name}`."
 
 
 def _unmet_by_environment(info: PluginInfo) -> Iterator[str]:
@@ -69,8 +81,17 @@ def _unresolved(registry: Registry, info: PluginInfo) -> Iterator[str]:
     for what, target in registry.declared_targets(info):
         try:
             load_object(target)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             yield (
                 f"The {what} of plugin '{info.name}' cannot be imported from {target}: {type(error).__name__}: {error}. "
                 f"Repair or reinstall the plugin."
             )
+
+
+def _out_of_reach(registry: Registry, info: PluginInfo) -> Iterator[str]:
+    """Commands of a name that `dovetail` has itself: its own one is run."""
+    declared = {what for what, _ in registry.declared_targets(info)}
+    for name in (command.name for section in SECTIONS for command in section.commands if f"command '{command.name}'" in declared):
+        yield f"The command '{name}' of plugin '{info.name}' is never run, as Dovetail has a command of that name. Let the plugin rename it."

@@ -89,6 +89,7 @@ def page(run: Run) -> dict[str, Any]:
         "models": dict(run.models),
         "tags": list(run.tags),
         "resumes": run.resumes,
+        "code": (run.query.ledger.run(run.id).header() or {}).get("code"),
         "error": run.error,
         "steps": {name: _step_page(step) for name, step in run.steps.items()},
     }
@@ -138,6 +139,7 @@ def lines(run: Run) -> Iterator[str]:
         "tags": run.tags,
         "resumes": run.resumes,
         "by": _who(run),
+        "code": _code(run),
     }
     yield from (f"  {name + ':':<12} {shown(value)}" for name, value in facts.items() if value)
     width = max((len(name) for name in run.steps), default=0)
@@ -169,6 +171,18 @@ def _who(run: Run) -> str:
     host = (header.get("owner") or {}).get("host")
     at = f"{header.get('user', '')}@{host}" if host else str(header.get("user", ""))
     return ", ".join(part for part in (at, python) if part)
+
+
+def _code(run: Run) -> str:
+    """Of a whole project that was packaged: the commit it comes from, and whether it is as committed."""
+    said = (run.query.ledger.run(run.id).header() or {}).get("code")
+    if not said:
+        return ""
+    where = f" on {said['branch']}" if said.get("branch") else ""
+    commit = f"commit {said['commit'][:12]}{where}" if said.get("commit") else "no commit" if "commit" in said else ""
+    changes = f"changed since (diff of {bytes_in_words(said['diff_bytes'])})" if said.get("diff") else "changed since" if said.get("dirty") else ""
+    about = f"{said['files']} files, {bytes_in_words(said['bytes'])}"
+    return ", ".join(part for part in (commit, changes if commit else "", about) if part)
 
 
 def _literals(values: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from dovetail.components.component import Component
+from dovetail.errors import StoreError
 
 
 class Entry(NamedTuple):
@@ -93,6 +94,10 @@ class ArtifactStore(Component):
         root = self.local_folder("")
         return (root,) if root is not None else ()
 
+    def uri(self, path: str) -> str:
+        """How other tools call an object or folder. Override it where the store has a scheme that they know."""
+        return f"{self.flavor}:///{path}"
+
     def staging_folder(self) -> Path | None:
         """A local folder from which `adopt` is a rename; None when any temporary folder will do."""
         return None
@@ -115,6 +120,8 @@ class ArtifactStore(Component):
             again = self.create(canary, b"other")
             kept = self.read(canary) == content
             self.delete(canary)
+        except StoreError as error:
+            return [f"Artifact store '{self.name}' cannot be used: {error}"]  # it says its cure itself
         except OSError as error:
             return [f"Artifact store '{self.name}' cannot be used: {error}. Check that it exists and that you may write to it."]
         if made and not again and kept:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import inspect
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from dovetail.errors import DefinitionError
 from dovetail.values.encoding import Json
 
 if TYPE_CHECKING:
@@ -63,18 +65,21 @@ class Component(ABC):  # noqa: B024  # each interface has its own abstract metho
     cannot be changed once set; attributes that begin with `_` are free for state. Vendor libraries are imported inside methods.
     `process_wide_state`: it changes something that all steps of a process share, so steps that run at once each get a process.
     `credential_variables`: environment variables from which its client takes credentials, besides its fields.
+    `confined`: it works only in the process, or only on the machine, of who runs the pipeline.
     """
 
     component_type: ClassVar[str] = ""
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     process_wide_state: ClassVar[bool] = False
     credential_variables: ClassVar[tuple[str, ...]] = ()
+    confined: ClassVar[Literal["process", "machine"] | None] = None
     name: ClassVar[str] = ""
     flavor: ClassVar[str] = ""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         dataclasses.dataclass(kw_only=True)(cls)
+        _refuse_fields_named_as_methods(cls)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self.__dict__ and name in _field_names(type(self)):
@@ -102,6 +107,16 @@ class Component(ABC):  # noqa: B024  # each interface has its own abstract metho
     def prepare(self, run: Mapping[str, Json]) -> Json:
         """Called once per run, before its steps, in the submitting process; what it returns every step run receives."""
         return None
+
+
+def _refuse_fields_named_as_methods(cls: type[Component]) -> None:
+    """Such a field would have the method as its default, and take the method's place where it is called."""
+    for name in (field.name for field in dataclasses.fields(cls)):
+        for base in cls.__mro__[1:]:
+            if inspect.isfunction(vars(base).get(name)):
+                raise DefinitionError(
+                    f"The field '{name}' of {cls.__name__} has the name of a method of {base.__name__}. Call it otherwise, such as '{name}_'."
+                )
 
 
 def _field_names(cls: type) -> tuple[str, ...]:

@@ -63,6 +63,13 @@ class ExperimentTracker(Component):
         """
         return False
 
+    def aside(self, folder: Path) -> ExperimentTracker | None:
+        """One like this that tells nobody and keeps all in a folder that is removed at the end, for a step that is replayed.
+
+        What the step says to the tool by the tool's own calls goes there. None where there is nothing to keep, or `attend` sees to it.
+        """
+        return None
+
     def url(self, step_run: StepRun) -> str | None:
         """Where a person sees this step run."""
         return None

@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from dovetail.components.component import Component
+from dovetail.errors import ImageError
 
 if TYPE_CHECKING:
     from dovetail.components.container_registry import ContainerRegistry
+
+
+_LAST_LINES = 20
 
 
 class ImageBuilder(Component):
@@ -55,3 +59,12 @@ class ImageBuilder(Component):
     def versions_in(self, reference: str) -> Mapping[str, str] | None:
         """The distributions that an image holds, by normalised name; None where that cannot be told cheaply."""
         return None
+
+    def failed(self, reference: str, log: str, dockerfile: str, step: int | None = None, hidden: Sequence[str] = ()) -> ImageError:
+        """What to raise of a build that failed. `step`: the Dockerfile's instruction, the first being 1. `hidden`: texts to show nowhere."""
+        for text in filter(None, hidden):
+            log = log.replace(text, "********")
+        instructions = [line for line in dockerfile.splitlines() if line.strip() and not line.startswith("#")]
+        at = f" at `{instructions[step - 1][:300]}`" if step is not None and 0 < step <= len(instructions) else ""
+        last = "\n".join(f"    {line}" for line in log.strip().splitlines()[-_LAST_LINES:])
+        return ImageError(f"Image {reference} could not be built by image builder '{self.name}': it failed{at}. The last lines of its log:\n{last}")

@@ -6,8 +6,8 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
-from dovetail.components.component import Component
 from dovetail.components.job import Job, RunningJob
+from dovetail.components.runner import Runner
 from dovetail.values.encoding import Json
 from dovetail.values.plan import Plan
 from dovetail.values.settings import Resources
@@ -47,11 +47,8 @@ class RunControl(Protocol):
         """
 
 
-class Orchestrator(Component):
-    """`runs_images`: workers run in container images, so steps need one."""
-
+class Orchestrator(Runner):
     component_type: ClassVar[str] = "orchestrator"
-    runs_images: ClassVar[bool] = False
 
     @abstractmethod
     def submit(self, plan: Plan, run: RunControl) -> None:

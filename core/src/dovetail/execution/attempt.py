@@ -20,6 +20,7 @@ from dovetail.execution import watching
 from dovetail.execution.capture import capturing
 from dovetail.execution.finishing import entry_of
 from dovetail.execution.hooks import call_hook
+from dovetail.execution.importing import as_in_project
 from dovetail.execution.scope import StepScope, apart, entered, running
 from dovetail.execution.surroundings import variables_set
 from dovetail.execution.work import RunInfo
@@ -180,10 +181,9 @@ def _execute(attempt: Attempt, scope: StepScope) -> dict[str, Any]:
     signature = definition.signature
     arguments = load_inputs(attempt)
     scope.readings += watching.parameter_readings(scope, dict(attempt.inputs))
-    if attempt.step.options.get("experiment_tracker"):
-        scope.mirror(lambda tracker: None)
+    open_tracker(attempt, scope)
     process = os.getpid()
-    with _inside(scope):
+    with inside(scope):
         call_hook(options.on_start)
         try:
             value = definition.function(**arguments)
@@ -196,18 +196,24 @@ def _execute(attempt: Attempt, scope: StepScope) -> dict[str, Any]:
     try:
         outputs = save_outputs(attempt, scope, value, annotated=signature.outputs is not None)
     except BaseException as error:
-        with _inside(scope):
+        with inside(scope):
             _failed(attempt, error)
         raise
     if options.on_success or options.on_end:
-        with _inside(scope):
+        with inside(scope):
             call_hook(options.on_success)
             call_hook(options.on_end)
     return outputs
 
 
+def open_tracker(attempt: Attempt, scope: StepScope) -> None:
+    """Where the step wants it open from its start."""
+    if attempt.step.options.get("experiment_tracker"):
+        scope.mirror(lambda tracker: None)
+
+
 @contextmanager
-def _inside(scope: StepScope) -> Iterator[None]:
+def inside(scope: StepScope) -> Iterator[None]:
     """The user's code of a step, which the tracker's tool attends to."""
     scope.attend()
     with entered(scope):
@@ -397,7 +403,7 @@ def describe_error(error: BaseException) -> dict[str, str]:
     frames = traceback.extract_tb(error.__traceback__)
     kept = [frame for frame in frames if not frame.filename.startswith(own)] or list(frames)
     lines = [*traceback.format_list(kept), *traceback.format_exception_only(type(error), error)]
-    return {"type": type_name(type(error)), "message": str(error), "traceback": "".join(lines)}
+    return {"type": type_name(type(error)), "message": str(error), "traceback": as_in_project("".join(lines))}
 
 
 def ending(error: BaseException) -> Status:

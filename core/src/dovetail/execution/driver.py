@@ -348,7 +348,7 @@ def _run_and_report(start: Callable[[Task], None], task: StepTask, done: queue.S
 def _guarded(start: Callable[[Task], None], task: StepTask) -> None:
     """Start a task, and make sure that it has an outcome whatever the orchestrator or the store did."""
     try:
-        start(task)
+        task.start(start)
     except BaseException as error:  # reaches the caller through the run's outcome
         task.fail(error)
     if task.outcome is None:

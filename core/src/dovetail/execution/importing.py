@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import importlib
 import importlib.machinery
 import importlib.util
 import linecache
@@ -16,14 +17,14 @@ from typing import Any
 
 from dovetail.errors import ConfigurationError
 from dovetail.graph.definition import HOOKS, Options, StepDefinition, importable
-from dovetail.ledger.code_packages import read_code
+from dovetail.ledger.code_packages import RECORD, Contents, read_code
 from dovetail.ledger.records import Records
 from dovetail.planning.code.source import pin
 from dovetail.values.imports import load_object
 from dovetail.values.plan import PlanStep
-from dovetail.values.project import cache_folder
 
 importing: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar("dovetail_importing", default=None)
+_laid_out: set[str] = set()  # folders that this process imports packages from
 
 
 @contextmanager
@@ -80,19 +81,63 @@ class PackageFinder:
 
 
 def use_package(records: Records, package: str | None, root: str | None, *, elsewhere: bool = False) -> None:
-    """Import project modules of this process from the package. Where the project is not on this machine, its files are laid out in the cache folder."""
+    """Import project modules of this process from the package.
+
+    Where the project is not on this machine, or `elsewhere` says that what lies at its root is not the project, the package's files are
+    laid out in the cache folder; with `elsewhere` that folder is the working folder from then on.
+    """
     if package is None:
         return
-    files, origins = read_code(records, package)
-    place = Path(root) if root and os.path.isdir(root) and not elsewhere else _laid_out(package, files, origins)
     if elsewhere:
-        os.chdir(place)
+        os.chdir(use_laid_out(records, package))
+        return
+    files, origins = read_code(records, package)
+    if not (root and os.path.isdir(root)):
+        _use_files(files, origins, use_laid_out(records, package))
+    else:
+        _use_files(files, origins, Path(root))
+
+
+def use_laid_out(records: Records, package: str) -> Path:
+    """Import project modules of this process from a folder of the cache that holds the package's files, and give the folder."""
+    from dovetail.ledger.laid_out_code import lay_out
+
+    laid_out = lay_out(records, package)
+    sys.path[:0] = [root for root in laid_out.roots if root not in sys.path]
+    importlib.invalidate_caches()
+    _laid_out.add(f"{laid_out.folder}{os.sep}")
+    return laid_out.folder
+
+
+def as_in_project(text: str) -> str:
+    """A traceback with the names of files as they are in the project, whichever folder the package was laid out in."""
+    for folder in _laid_out:
+        text = text.replace(folder, "")
+    return text
+
+
+def _use_files(files: Mapping[str, bytes], origins: Mapping[str, str], place: Path) -> None:
+    """Import from these files as if they stood at `place`, whatever stands there now."""
+    if RECORD in files:
+        files, origins = _modules_of(files)
     sys.meta_path.insert(0, PackageFinder(files, origins, place))
     for name, origin in origins.items():
         pin(os.path.abspath(os.path.join(place, origin)), files[name])
         folder = os.path.join(place, origin)[: -len(name)].rstrip("/")
         if folder not in sys.path:
             sys.path.append(folder)
+
+
+def _modules_of(files: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[str, str]]:
+    """The modules of a whole package by the path that they are imported by, and where each stands in the project."""
+    found: dict[str, bytes] = {}
+    origins: dict[str, str] = {}
+    for root in Contents.of(files[RECORD]).roots:
+        prefix = f"{root}/" if root else ""
+        for name, data in files.items():
+            if name.startswith(prefix) and name.endswith(".py") and name[len(prefix) :] not in found:
+                found[name[len(prefix) :]], origins[name[len(prefix) :]] = data, name
+    return found, origins
 
 
 def definition_of(step: PlanStep) -> StepDefinition:
@@ -118,13 +163,3 @@ def find_named(source: str, what: str) -> Any:
                 f"{what} cannot be imported as {source}: {error}. Its module must be importable where the step runs; "
                 f"check that it is part of the project and that what it imports is installed."
             ) from error
-
-
-def _laid_out(package: str, files: Mapping[str, bytes], origins: Mapping[str, str]) -> Path:
-    root = cache_folder() / "code" / package
-    for name, data in files.items():
-        file = (root / origins.get(name, name).lstrip("/")).resolve()
-        if root.resolve() in file.parents and not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(data)
-    return root

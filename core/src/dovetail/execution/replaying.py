@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,20 +10,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from dovetail.components.experiment_tracker import ExperimentTracker
 from dovetail.errors import ConfigurationError, NotFound
-from dovetail.execution.attempt import Attempt, load_inputs, save_outputs, scope_of
-from dovetail.execution.importing import definition_of, use_package
+from dovetail.execution.attempt import Attempt, inside, load_inputs, make_tracker, open_tracker, save_outputs, scope_of
+from dovetail.execution.importing import definition_of, use_laid_out, use_package
 from dovetail.execution.resuming import recorded_plan
-from dovetail.execution.scope import StepScope, entered
+from dovetail.execution.scope import StepScope
 from dovetail.execution.surroundings import variables_set
 from dovetail.execution.work import RunInfo
 from dovetail.ledger.ledger import Ledger
 from dovetail.ledger.overlay import OverlayStore
+from dovetail.materializers.finder import Materializers
 from dovetail.planning.keys import resolve
 from dovetail.planning.workspace import Workspace
 from dovetail.stack.stack import Stack
+from dovetail.values.imports import RecordedTypes
 from dovetail.values.plan import Plan, PlanStep, Status
-from dovetail.values.project import find_project
+from dovetail.values.project import Project, find_project
 
 Caller = Callable[[Callable[..., Any], Mapping[str, Any]], Any]
 
@@ -31,7 +35,7 @@ Caller = Callable[[Callable[..., Any], Mapping[str, Any]], Any]
 class Replay:
     """A step that is ready to run again. `then`: what the run recorded of it; empty where it never ran.
 
-    `notes`: what is otherwise here than it was there.
+    `notes`: what is otherwise here than it was there. `folder`: the working folder that it ran in, where that is not the user's.
     """
 
     plan: Plan
@@ -40,6 +44,7 @@ class Replay:
     then: Mapping[str, Any]
     notes: tuple[str, ...]
     workspace: Workspace
+    folder: Path | None = None
 
     @property
     def status(self) -> Status | None:
@@ -66,28 +71,38 @@ def prepare(workspace: Workspace, run_id: str, invocation: str) -> Replay:
     step = _step(workspace.ledger, plan, invocation)
     outcome = records.outcome(invocation) or {}
     inputs = _inputs(workspace.ledger, plan, step, outcome)
-    project = find_project(Path(plan.root)) if plan.root and Path(plan.root).is_dir() else workspace.project
-    use_package(workspace.ledger.records, plan.package, plan.root)
+    folder, project = _code_of(workspace, plan)
     stack = Stack.from_snapshot(dict(plan.stack), workspace.registry, project)
-    ledger = Ledger(workspace.store, workspace.ledger.artifacts.materializers)
-    return Replay(plan, step, inputs, outcome, tuple(_notes(plan, step)), Workspace(project, workspace.registry, stack, ledger))
+    materializers = Materializers(workspace.registry.materializer_specs(), RecordedTypes(project, workspace.registry.plugin_modules()))
+    ledger = Ledger(workspace.store, materializers)
+    return Replay(plan, step, inputs, outcome, tuple(_notes(plan, step)), Workspace(project, workspace.registry, stack, ledger), folder)
+
+
+def _code_of(workspace: Workspace, plan: Plan) -> tuple[Path | None, Project]:
+    """The folder that a step which ran elsewhere finds the project's files in, and the project; its files, too, are those of the run."""
+    if plan.code is not None and plan.package is not None:
+        folder = use_laid_out(workspace.ledger.records, plan.package)
+        return folder, find_project(folder)
+    use_package(workspace.ledger.records, plan.package, plan.root)
+    return None, find_project(Path(plan.root)) if plan.root and Path(plan.root).is_dir() else workspace.project
 
 
 def replay(prepared: Replay, call: Caller | None = None) -> Replayed:
     """Run the step's function and save its outputs aside. Whatever it raises is raised.
 
     `call`: how to call the function with its arguments, as under a debugger. Hooks are not called and no tracker is told;
-    what the step saves, tags or promotes is thrown away at the end.
+    what the step saves, tags or promotes is thrown away at the end, and so is what it says to a tracker's tool by the tool's own calls.
     """
-    with _aside(prepared.workspace) as workspace:
+    with _aside(prepared.workspace) as workspace, tempfile.TemporaryDirectory(prefix="dovetail-replay-", ignore_cleanup_errors=True) as told:
         started = workspace.ledger.run(prepared.plan.run_id).started() or {}
         info = replace(RunInfo.of(prepared.plan), models=started.get("models", {}), started=True)
         definition = definition_of(prepared.step)
         attempt = Attempt(workspace, info, prepared.step, definition, prepared.inputs, None)
         scope = scope_of(attempt)
-        scope.make_tracker = lambda: None
+        scope.make_tracker = lambda: _tracker_aside(attempt, Path(told))
         try:
-            value, outputs = _run(attempt, scope, call or (lambda function, arguments: function(**arguments)))
+            with _within(prepared.folder):
+                value, outputs = _run(attempt, scope, call or (lambda function, arguments: function(**arguments)))
         finally:
             _stop_deployments(workspace, prepared.workspace)
     then = prepared.then.get("outputs", {})
@@ -97,9 +112,19 @@ def replay(prepared: Replay, call: Caller | None = None) -> Replayed:
 
 def _run(attempt: Attempt, scope: StepScope, call: Caller) -> tuple[Any, dict[str, Any]]:
     arguments = load_inputs(attempt)
-    with variables_set(attempt.step.environment.env), entered(scope):
-        value = call(attempt.definition.function, arguments)
+    with variables_set(attempt.step.environment.env):
+        try:
+            open_tracker(attempt, scope)
+            with inside(scope):
+                value = call(attempt.definition.function, arguments)
+        finally:
+            scope.end(Status.COMPLETED, {}, {})
     return value, save_outputs(attempt, scope, value, annotated=attempt.definition.signature.outputs is not None)
+
+
+def _tracker_aside(attempt: Attempt, folder: Path) -> ExperimentTracker | None:
+    tracker = make_tracker(attempt.workspace, attempt.step)
+    return tracker.aside(folder) if tracker is not None else None
 
 
 def _step(ledger: Ledger, plan: Plan, invocation: str) -> PlanStep:
@@ -151,6 +176,16 @@ def _notes(plan: Plan, step: PlanStep) -> Iterator[str]:
             here = "not installed"
         if here != version:
             yield f"{name} was {version} and is {here} here"
+
+
+@contextmanager
+def _within(folder: Path | None) -> Iterator[None]:
+    before = os.getcwd()
+    os.chdir(folder or before)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 @contextmanager

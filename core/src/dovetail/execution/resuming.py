@@ -10,6 +10,7 @@ from dovetail.errors import ConfigurationError, NotFound
 from dovetail.execution.importing import definition_of, use_package
 from dovetail.graph.tracing import Live, Traced
 from dovetail.ledger.ledger import Ledger
+from dovetail.planning.package import Kept
 from dovetail.planning.planner import Planner, Request
 from dovetail.planning.workspace import Workspace
 from dovetail.values.graph import Graph
@@ -47,7 +48,8 @@ def plan_to_resume(run_id: str, workspace: Workspace) -> Plan:
         live.materializers.update({spec.materializer: load_object(spec.materializer) for spec in step.node.outputs if spec.materializer})
     nodes = tuple(step.node for step in old.steps)
     graph = Graph(old.pipeline, nodes, old.source, old.parameters, {**old.options, "model": None} if not old.options.get("model") else old.options)
-    request = Request(tags=(), resumes=run_id, taken=taken)
+    kept = Kept(old.package, old.code) if old.code is not None else None
+    request = Request(tags=(), resumes=run_id, taken=taken, kept=kept)
     return Planner(workspace, Traced(graph, live), request).plan()
 
 

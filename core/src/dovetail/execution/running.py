@@ -48,6 +48,7 @@ def header_of(plan: Plan) -> dict[str, Any]:
         "models": dict(plan.models),
         "resumes": plan.resumes,
         "package": plan.package,
+        "code": dict(plan.code) if plan.code is not None else None,
         "owner": process_identity(),
         "lease": layout.LEASE,
         "user": _user(),

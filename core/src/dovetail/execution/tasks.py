@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from dovetail.components.job import Job, RunningJob
+from dovetail.components.step_operator import StepOperator
 from dovetail.errors import DovetailError, RunCancelled, StepFailed, WorkerLost
 from dovetail.execution.attempt import Attempt, commit, describe_error, ending, give_up, settle
 from dovetail.execution.jobs import Watch, job_of, told_where
@@ -73,6 +74,14 @@ class StepTask:
             info = replace(info, stack=self.driver.workspace.stack.anchored_snapshot())
         part = {"run": info.to_json(), "step": self.step.to_json(), "inputs": dict(self.inputs), "key": self.key}
         self.driver.records.write_part(self.invocation, part)
+
+    def start(self, by_orchestrator: Callable[[StepTask], None]) -> None:
+        """Have it run by the stack's step operator if it asks for that, else by the orchestrator."""
+        operator = self.driver.workspace.stack.build(StepOperator) if self.step.options.get("step_operator") else None
+        if operator is None:
+            by_orchestrator(self)
+        else:
+            self.run_by(operator.start, operator.component_type)
 
     def run_here(self) -> None:
         definition = self.driver.definition(self.step)

@@ -75,7 +75,7 @@ class Worker:
             self.used = info.package
             use_package(self.workspace.ledger.records, info.package, info.root, elsewhere=self.elsewhere)
             root = Path(info.root) if info.root and os.path.isdir(info.root) and not self.elsewhere else Path.cwd()
-            self.workspace = open_workspace(snapshot=info.stack, project=find_project(root))
+            self.workspace = open_workspace(snapshot=info.stack, project=find_project(root), elsewhere=self.elsewhere)
         return self.workspace
 
 

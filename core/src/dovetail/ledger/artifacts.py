@@ -123,7 +123,7 @@ class Artifacts:
         """The payload's folder: a path where the store is local, else its place in the store."""
         payload = self.payload(digest_)
         local = self._store.local_folder(payload)
-        return str(local) if local is not None else f"{self._store.flavor}:///{payload}"
+        return str(local) if local is not None else self._store.uri(payload)
 
     def damage(self, manifest: Manifest, payload: str) -> Iterator[tuple[str, str]]:
         """Read all of a payload: the path in the store of each file that is not what was written, and what is wrong with it."""
@@ -134,6 +134,8 @@ class Artifacts:
             except FileNotFoundError:
                 yield path, MISSING
             except StoreError as error:
+                if isinstance(error, OSError):
+                    raise  # the store could not be asked, which says nothing of the artifact
                 yield path, f"cannot be in an artifact: {error}"
             else:
                 if found != (size, hashed):

@@ -37,9 +37,7 @@ def lay_out(records: Records, package: str) -> LaidOut:
         folder = base / str(number)
         if not folder.exists():
             aside = aside or _written_aside(base, *_contents(records, package))
-            if not _renamed(aside, folder):
-                continue
-            aside = None
+            aside = None if _renamed(aside, folder) else aside
         found = _intact(folder)
         if found is not None:
             break
@@ -56,9 +54,11 @@ def _contents(records: Records, package: str) -> tuple[dict[str, bytes], Content
     if RECORD in files:
         contents = Contents.of(files.pop(RECORD))
     else:
-        files = {origins.get(name, name).lstrip("/"): data for name, data in files.items()}
-        contents = Contents(sizes={name: len(data) for name, data in files.items()})
-    escaping = [name for name in files if PurePosixPath(name).is_absolute() or ".." in name.split("/") or "\\" in name and os.name == "nt"]
+        places = {name: origins.get(name, name).lstrip("/") for name in files}
+        roots = sorted({place.removesuffix(name).rstrip("/") for name, place in places.items()})
+        files = {places[name]: data for name, data in files.items()}
+        contents = Contents(roots, {name: len(data) for name, data in files.items()})
+    escaping = [name for name in files if PurePosixPath(name).is_absolute() or ".." in name.split("/") or ("\\" in name and os.name == "nt")]
     if escaping:
         raise Corrupt(f"The code package {package[:12]} holds {escaping[0]!r}, which lies outside of it, so it is not used.")
     return files, contents

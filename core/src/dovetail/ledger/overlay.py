@@ -57,6 +57,9 @@ class OverlayStore(ArtifactStore):
         found: Path | None = self.lower.local_folder(folder)
         return found
 
+    def uri(self, path: str) -> str:
+        return str(self.lower.uri(path))
+
     def staging_folder(self) -> Path | None:
         staging: Path | None = self.upper.staging_folder()
         return staging

@@ -33,6 +33,11 @@ def dovetail_model_deployers() -> Sequence[FlavorSpec]:
 
 
 @hookimpl
+def dovetail_step_operators() -> Sequence[FlavorSpec]:
+    return [FlavorSpec("local", "dovetail.local.step_operator:LocalStepOperator", help="Processes on this machine that share nothing with the run's.")]
+
+
+@hookimpl
 def dovetail_secret_stores() -> Sequence[FlavorSpec]:
     return [FlavorSpec("local", "dovetail.local.secret_store:LocalSecretStore", help="Files that only you may read.")]
 

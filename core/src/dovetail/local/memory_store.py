@@ -19,6 +19,8 @@ class MemoryArtifactStore(ArtifactStore):
 
     atomic_create: ClassVar[str] = "a lock over this process's memory"
 
+    confined = "process"
+
     bucket: str = field(default="default", metadata={"help": "Stores of one name share their content."})
     trusted: bool = field(default=True, metadata={"help": "Load pickled payload too: only this process can have written it."})
 

@@ -34,6 +34,8 @@ class LocalModelDeployer(ModelDeployer):
     failed as soon as one of them has. Traffic is not encrypted, so a host beyond loopback is for trusted networks.
     """
 
+    confined = "machine"
+
     host: str = field(default="127.0.0.1", metadata={"help": "Address to listen at."})
     port: int | None = field(default=None, metadata={"help": "Port to listen at; a free one when not set."})
     startup_timeout: float = field(default=120.0, metadata={"help": "Seconds until the model must be loaded and served."})

@@ -15,14 +15,17 @@ KEY_VERSION = 1
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def base_of(code: str, packages: Mapping[str, str], outputs: tuple[OutputSpec, ...], materializers: Mapping[str, str], extra: Any) -> str:
-    """Digest of all parts of a key that are known without the step's inputs."""
+def base_of(
+    code: str, packages: Mapping[str, str], outputs: tuple[OutputSpec, ...], materializers: Mapping[str, str], extra: Any,
+    python: str = PYTHON,
+) -> str:  # fmt: skip
+    """Digest of all parts of a key that are known without the step's inputs. `python`: in which the step will run."""
     return digest.of_json(
         {
             "version": KEY_VERSION,
             "code": code,
             "packages": dict(packages),
-            "python": PYTHON,
+            "python": python,
             "outputs": [[output.name, output.materializer, output.itemwise] for output in outputs],
             "materializers": dict(materializers),
             "extra": extra,

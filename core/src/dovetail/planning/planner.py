@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dovetail.errors import ConfigurationError
 from dovetail.graph.definition import importable
@@ -15,13 +15,16 @@ from dovetail.graph.tracing import Live, Traced
 from dovetail.ledger import layout
 from dovetail.planning import readings
 from dovetail.planning.code import CodeIdentity, CodeReader
-from dovetail.planning.keys import base_of, key_of, resolve
-from dovetail.planning.package import keep_code
-from dovetail.planning.workspace import Workspace, addressed
+from dovetail.planning.keys import PYTHON, base_of, key_of, resolve
+from dovetail.planning.package import Kept, keep_code, runs_elsewhere
+from dovetail.planning.workspace import Workspace, addressed, runs_images
 from dovetail.values.encoding import encode
 from dovetail.values.graph import Graph, Node
 from dovetail.values.names import fill
 from dovetail.values.plan import Code, Decision, Plan, PlanStep
+
+if TYPE_CHECKING:
+    from dovetail.planning.images import Images
 
 _FROM_PIPELINE = ("enable_cache", "retry", "resources", "environment", "timeout", "settings", "model", "experiment_tracker", "substitutions")
 
@@ -31,6 +34,7 @@ class Request:
     """What is asked besides the graph. `enable_cache` False: nothing is taken from the cache, whatever steps say.
 
     `taken`: outcomes of the run that is resumed, by invocation. `keep`: whether to store code and outside values now.
+    `kept`: the whole project that the resumed run kept.
     """
 
     run_name: str | None = None
@@ -39,6 +43,7 @@ class Request:
     resumes: str | None = None
     taken: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     keep: bool = True
+    kept: Kept | None = None
     now: float | None = None
 
 
@@ -51,6 +56,7 @@ class Planner:
         self._live: Live = traced.live
         self._request = request
         self._reader = CodeReader(workspace.project)
+        self._images: Images | None = None
         self._files: set[Path] = set()
         self._codes: dict[str, Code] = {}
         self._bases: dict[Any, tuple[str | None, str | None, str | None]] = {}
@@ -62,8 +68,10 @@ class Planner:
         now = self._request.now or time.time()
         run_id = layout.new_run_id(now)
         pipeline_options = {name: self._graph.options[name] for name in _FROM_PIPELINE if name in self._graph.options}
-        steps = tuple(self._step(node, pipeline_options) for node in in_order(self._graph.nodes))
+        steps = tuple(self._with_image(self._step(node, pipeline_options)) for node in in_order(self._graph.nodes))
         moment = datetime.fromtimestamp(now, timezone.utc)
+        kept = self._keep(steps)
+        self._notes += kept.notes
         if self._workspace.stack.waive:
             self._notes.append(f"the stack waives {', '.join(self._workspace.stack.waive)}: what steps say of these is not honoured")
         substitutions = {str(k): str(v) for k, v in (self._graph.options.get("substitutions") or {}).items()}
@@ -80,12 +88,16 @@ class Planner:
             parameters=self._graph.parameters,
             options=options,
             codes=self._codes,
-            package=self._package(),
+            package=kept.package,
+            code=kept.code,
             root=str(self._workspace.project.root),
             models=self._models(steps, moment, substitutions),
             tags=(*self._graph.options.get("tags", ()), *self._request.tags),
             notes=tuple(dict.fromkeys(self._notes)),
             resumes=self._request.resumes,
+            problems=kept.problems,
+            images=self._images.to_json() if self._images is not None else {},
+            versions=self._images.own_versions() if self._images is not None else {},
         )
 
     def _step(self, node: Node, pipeline_options: Mapping[str, Any]) -> PlanStep:
@@ -107,6 +119,22 @@ class Planner:
             return dataclasses.replace(step, decision=Decision.LATER, why=uncached or f"decided when {_listed(waits)} {_have(waits)} run")
         return self._decided(step, {name: given for name, given in inputs.items() if given is not None})
 
+    def _with_image(self, step: PlanStep) -> PlanStep:
+        images = self._images_for(step.options)
+        if images is None or step.code is None or step.decision not in (Decision.RUN, Decision.LATER):
+            return step
+        return dataclasses.replace(step, image=images.reference(step.options, self._codes[step.code].packages))
+
+    def _images_for(self, options: Mapping[str, Any]) -> Images | None:
+        """None where a step of these options runs in no image."""
+        if not runs_images(self._workspace, options):
+            return None
+        if self._images is None:
+            from dovetail.planning.images import Images
+
+            self._images = Images(self._workspace)
+        return self._images
+
     def _decided(self, step: PlanStep, inputs: Mapping[str, Any]) -> PlanStep:
         if step.base is None:
             return step
@@ -120,7 +148,7 @@ class Planner:
     def _base(self, node: Node, options: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:
         """(code digest, base digest or None, why it is not cached or None); worked out once for all uses of a step."""
         definition = self._live.definitions[node.invocation]
-        mark = (id(definition), options.get("enable_cache"), tuple(spec.itemwise for spec in node.outputs))
+        mark = (id(definition), options.get("enable_cache"), repr(options.get("environment")), tuple(spec.itemwise for spec in node.outputs))
         if mark not in self._bases or callable(definition.options.cache_key):
             self._bases[mark] = self._base_afresh(node, options)
         return self._bases[mark]
@@ -132,10 +160,12 @@ class Planner:
         extra = self._extra(node)
         chosen = {spec.materializer for spec in node.outputs}
         materializers = {name: self._identify(cls) for name, cls in self._live.materializers.items() if name in chosen}
-        packages = dict(identity.packages)
+        packages: Mapping[str, str] = dict(identity.packages)
         for found in materializers.values():
-            packages.update(found.packages)
-        base = base_of(identity.digest, packages, node.outputs, {name: found.digest for name, found in materializers.items()}, extra)
+            packages = {**packages, **found.packages}
+        images = self._images_for(options)
+        packages, python = images.packages(options, packages) if images is not None else (packages, PYTHON)
+        base = base_of(identity.digest, packages, node.outputs, {name: found.digest for name, found in materializers.items()}, extra, python)
         off = self._request.enable_cache is False or options.get("enable_cache") is False
         if off and self._request.enable_cache is not True:
             return identity.digest, None, "caching is off"
@@ -206,10 +236,16 @@ class Planner:
                 found[name] = versions.resolve_model(name, model["version"]) if model["version"] is not None else None
         return found
 
-    def _package(self) -> str | None:
-        if not self._request.keep:
-            return None
-        return keep_code(self._workspace.ledger.records, self._workspace.project, self._reader.imported_with(self._files))
+    def _keep(self, steps: Sequence[PlanStep]) -> Kept:
+        keep = self._request.keep
+        if not runs_elsewhere(self._workspace, steps):
+            files = self._reader.imported_with(self._files) if keep else ()
+            return Kept(keep_code(self._workspace.ledger.records, self._workspace.project, files) if keep else None)
+        if self._request.kept is not None:
+            return self._request.kept
+        from dovetail.planning.whole_package import keep_project
+
+        return keep_project(self._workspace, self._reader.imported_with(self._files), steps, keep=keep)
 
 
 def look_up(workspace: Workspace, key: str) -> tuple[dict[str, Any] | None, str]:

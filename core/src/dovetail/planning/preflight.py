@@ -7,9 +7,11 @@ from typing import Any
 
 from dovetail.components.component import Capability
 from dovetail.components.orchestrator import Orchestrator
+from dovetail.components.runner import Runner
 from dovetail.errors import DovetailError, PreflightFailed
 from dovetail.graph.definition import importable
-from dovetail.planning.workspace import Workspace, addressed
+from dovetail.planning.elsewhere import elsewhere_problems, runner_of
+from dovetail.planning.workspace import Workspace, addressed, runs_images
 from dovetail.values.plan import Decision, Plan, PlanStep
 
 _COMPONENT_OPTIONS = ("experiment_tracker", "model_deployer", "step_operator")
@@ -29,8 +31,17 @@ def find_problems(plan: Plan, workspace: Workspace) -> Iterator[str]:
     if not isinstance(orchestrator, Orchestrator):
         yield f"Stack '{workspace.stack.name}' has no orchestrator. Add one: dovetail stack update {workspace.stack.name} -o NAME."
         return
+    yield from plan.problems
     if any(step.decision in (Decision.RUN, Decision.LATER) for step in plan.steps):
         yield from _unreachable(workspace)
+    if plan.images or any(step.decision is not Decision.TAKEN and runs_images(workspace, step.options) for step in plan.steps):
+        from dovetail.planning.image_problems import image_problems
+
+        yield from image_problems(plan, workspace)
+    if plan.code is not None:
+        from dovetail.planning.import_check import find_import_problems
+
+        yield from find_import_problems(plan, workspace)
     seen: set[int] = set()
     for step in plan.steps:
         if step.decision is Decision.TAKEN:
@@ -39,9 +50,12 @@ def find_problems(plan: Plan, workspace: Workspace) -> Iterator[str]:
             yield _refusal(step, "conditions", orchestrator)
         if step.node.mapped and Capability.MAP not in orchestrator.capabilities:
             yield _refusal(step, "map", orchestrator)
+        runner = runner_of(step, orchestrator, workspace)
+        if runner is not orchestrator or Capability.REMOTE in runner.capabilities:
+            yield from elsewhere_problems(step, runner, workspace)
         if step.options and id(step.options) not in seen:
             seen.add(id(step.options))
-            yield from _option_problems(step, orchestrator, workspace)
+            yield from _option_problems(step, runner, workspace)
 
 
 def _store_problems(workspace: Workspace) -> Iterator[str]:
@@ -66,9 +80,9 @@ def _unreachable(workspace: Workspace) -> Iterator[str]:
             yield f"{problem} Or let runs go on without it: `on_unreachable: continue` in its configuration."
 
 
-def _option_problems(step: PlanStep, orchestrator: Orchestrator, workspace: Workspace) -> Iterator[str]:
+def _option_problems(step: PlanStep, runner: Runner, workspace: Workspace) -> Iterator[str]:
     yield from _missing_components(step, workspace)
-    yield from _unsupported(step, orchestrator, set(workspace.stack.waive))
+    yield from _unsupported(step, runner, set(workspace.stack.waive))
     yield from _settings_problems(step, workspace)
     if needs_process(step) and not importable(step.node.source):
         yield (
@@ -97,24 +111,26 @@ def _missing_components(step: PlanStep, workspace: Workspace) -> Iterator[str]:
             )
 
 
-def _unsupported(step: PlanStep, orchestrator: Orchestrator, waived: set[str]) -> Iterator[str]:
+def _unsupported(step: PlanStep, runner: Runner, waived: set[str]) -> Iterator[str]:
     asked: list[tuple[str, bool, Capability]] = [
         ("retry", "retry" in step.options, Capability.RETRIES),
         ("timeout", step.timeout is not None, Capability.TIMEOUTS),
         ("resources", bool(step.resources.cpu or step.resources.memory), Capability.RESOURCES),
         ("resources.gpu", bool(step.resources.gpu), Capability.GPUS),
+        ("resources.gpu_type", bool(step.resources.gpu_type), Capability.GPU_TYPES),
+        ("resources.disk", bool(step.resources.disk), Capability.DISK),
         ("environment.env", bool(step.environment.env), Capability.ENVIRONMENT_VARIABLES),
         ("environment", step.environment.builds, Capability.ENVIRONMENTS),
     ]
     for setting, wanted, capability in asked:
-        if wanted and capability not in orchestrator.capabilities and setting not in waived:
-            yield _refusal(step, setting, orchestrator)
-    most = orchestrator.capacity()
-    for name in ("cpu", "memory"):
+        if wanted and capability not in runner.capabilities and setting not in waived:
+            yield _refusal(step, setting, runner)
+    most = runner.capacity() if isinstance(runner, Orchestrator) else None
+    for name in ("cpu", "memory", "disk"):
         wants, has = getattr(step.resources, name), getattr(most, name) if most else None
         if wants is not None and has is not None and wants > has and f"resources.{name}" not in waived:
             yield (
-                f"Step '{step.invocation}' asks for {name} {wants:g}, and orchestrator '{orchestrator.name}' has {has:g}. "
+                f"Step '{step.invocation}' asks for {name} {wants:g}, and {runner.component_type.replace('_', ' ')} '{runner.name}' has {has:g}. "
                 f"Ask for less, or add `waive: [resources.{name}]` to the stack file."
             )
 
@@ -141,10 +157,11 @@ def _mistyped(target: str, workspace: Workspace) -> str | None:
     return near[0] if near and near[0] != target else None
 
 
-def _refusal(step: PlanStep, setting: str, orchestrator: Orchestrator) -> str:
+def _refusal(step: PlanStep, setting: str, runner: Runner) -> str:
+    kind = runner.component_type.replace("_", " ")
     return (
-        f"Step '{step.invocation}' sets {setting}, which orchestrator '{orchestrator.name}' (flavor {orchestrator.flavor}) cannot honour. "
-        f"Remove it, use another orchestrator, or add `waive: [{setting}]` to the stack file."
+        f"Step '{step.invocation}' sets {setting}, which {kind} '{runner.name}' (flavor {runner.flavor}) cannot honour. "
+        f"Remove it, use another {kind}, or add `waive: [{setting}]` to the stack file."
     )
 
 

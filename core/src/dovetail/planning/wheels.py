@@ -58,7 +58,8 @@ def installed(name: str) -> metadata.Distribution | None:
 
 def is_released(distribution: metadata.Distribution) -> bool:
     """Whether it came from an index; what was installed from a folder, a file or a repository notes where that was."""
-    return distribution.read_text("direct_url.json") is None
+    by_conda = (distribution.read_text("INSTALLER") or "").strip() == "conda"  # which notes the folder of whoever built the package
+    return by_conda or distribution.read_text("direct_url.json") is None
 
 
 def wheel_of(distribution: str) -> tuple[str, bytes]:

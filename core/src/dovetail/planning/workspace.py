@@ -52,6 +52,7 @@ def open_workspace(
     project: Project | None = None,
     registry: Registry | None = None,
     environ: Mapping[str, str] = os.environ,
+    elsewhere: bool = False,
 ) -> Workspace:
     """The workspace of the working folder's project on the chosen stack, or on the one that a plan's `snapshot` describes.
 
@@ -63,7 +64,7 @@ def open_workspace(
     if instead is not None and stack is None and snapshot is None:
         return assemble(project, registry, instead(project, registry))
     if snapshot is not None:
-        return assemble(project, registry, Stack.from_snapshot(dict(snapshot), registry, project))
+        return assemble(project, registry, Stack.from_snapshot(dict(snapshot), registry, project, elsewhere=elsewhere))
     return assemble(project, registry, resolve_stack(project, registry, stack, environ))
 
 
@@ -106,6 +107,12 @@ def addressed(workspace: Workspace, target: str) -> str | None:
         if target in (kind, spec.flavor, spec.name):
             return kind
     return None
+
+
+def runs_images(workspace: Workspace, options: Mapping[str, Any]) -> bool:
+    """Whether a step of these options runs in a container image on this stack."""
+    kind = "step_operator" if options.get("step_operator") else "orchestrator"
+    return bool(getattr(workspace.stack.build(kind), "runs_images", False))
 
 
 def run_address(workspace: Workspace, run_id: str) -> str:

@@ -16,15 +16,13 @@ from dovetail.values.imports import load_object
 
 T = TypeVar("T")
 _FACTS = ("_started", "_finished", "_retried")  # how the names of hooks end that are told facts
-FAILURES = (Exception, SystemExit)  # whatever a plugin's code raises, short of the user's Ctrl-C
-_NEWER_CORE = (
-    "Update Dovetail if the plugin was built for a newer one (`pip install --upgrade dovetail`), else correct the plugin"
-)
+_NEWER_CORE = "Update Dovetail if the plugin was built for a newer one (`pip install --upgrade dovetail`), else correct the plugin"
 
 
 class Hooks:
     """All plugins' hook implementations. Modules are imported at the first question, the built-in one first.
 
+    Whatever a plugin's code raises is caught, short of the user's Ctrl-C: `sys.exit`, and what compiled libraries raise beside Exception, too.
     `broken` maps a plugin to why it, or a part of it, cannot be used.
     """
 
@@ -56,7 +54,9 @@ class Hooks:
         for plugin, call in self._callers_of(hook):
             try:
                 answers = [read(answer) for answer in call()]
-            except FAILURES as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 self.mark_broken(plugin, f"its hook {hook} gave no usable answer: {_described(error)}")
                 continue
             yield from ((plugin, answer) for answer in answers)
@@ -67,7 +67,9 @@ class Hooks:
         for plugin, call in self._callers_of(hook):
             try:
                 call(event=event)
-            except FAILURES as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 import logging
 
                 logging.getLogger("dovetail").warning(
@@ -99,15 +101,17 @@ class Hooks:
             return
         try:
             module = load_object(plugin.target)
-        except FAILURES as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             self.mark_broken(plugin, _described(error))
             return
         try:
             self._manager.register(module, name=_label(plugin))
-        except FAILURES as error:
-            if (
-                self._manager.get_plugin(_label(plugin)) is not None
-            ):  # some of its hooks are in, and would be called with another's
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            if self._manager.get_plugin(_label(plugin)) is not None:  # some of its hooks are in, and would be called with another's
                 self._manager.unregister(name=_label(plugin))
             cure = f". {_NEWER_CORE}" if isinstance(error, pluggy.PluginValidationError) else ""
             self.mark_broken(plugin, f"{_described(error)}{cure}")
@@ -134,7 +138,9 @@ class Hooks:
                 kinds = [kind for answer in call() for kind in answer]
                 for kind in kinds:
                     self._add_component_type(kind)
-            except FAILURES as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 self.mark_broken(plugin, f"its hook dovetail_component_types gave no usable component types: {_described(error)}")
 
     def _add_component_type(self, kind: ComponentType) -> None:
@@ -165,5 +171,5 @@ def _label(plugin: InstalledPlugin) -> str:
 
 
 def _described(error: BaseException) -> str:
-    said = " ".join(str(error).split())  # some go over several lines
+    said = " ".join(str(error).split()).rstrip(".")  # some go over several lines; the sentence that quotes it has its own end
     return f"{type(error).__name__}: {said}" if said else type(error).__name__

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import os
 import shlex
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dovetail.components.component import Component
 from dovetail.errors import ConfigurationError, NotFound, PluginBroken
 from dovetail.plugin import ComponentType, FlavorSpec, MaterializerSpec
-from dovetail.registry.hooks import FAILURES, Hooks
+from dovetail.registry.hooks import Hooks
 from dovetail.registry.installed import InstalledPlugin, installed_plugins, narrowed
 from dovetail.values.imports import load_object
 
@@ -105,14 +105,10 @@ class Registry:
                 return PluginBroken(
                     f"The {_words(kind)} flavor '{name}' cannot be used: plugin {_titled(plugin)} is broken: {reason}."
                 )
-        cure = self._cure(name)
-        if broken:
-            listed = "; ".join(f"{_titled(plugin)}: {reason}" for plugin, reason in broken.items())
-            cure += f" Broken plugins, which may have brought it: {listed}."
-        return NotFound(f"{_words(kind)} flavor", name, self._offers(kind.name), cure)
+        return NotFound(f"{_words(kind)} flavor", name, self._offers(kind.name), self._cure(name, broken))
 
-    def _cure(self, name: str) -> str:
-        """What to install, or to let in, for a flavor that no plugin offers."""
+    def _cure(self, name: str, broken: Mapping[InstalledPlugin, str]) -> str:
+        """What to install, to let in or to repair, for a flavor that no plugin offers."""
         import difflib
 
         from dovetail.registry.official import official_plugin, official_plugins
@@ -127,9 +123,8 @@ class Registry:
             if close:
                 return f"Did you mean '{close[0]}'? Run `dovetail plugin install {close[0]}`, which brings it."
             meant = f"Plugins that are not installed: {', '.join(absent)}. " if absent else ""
-            return (
-                f"{meant}If a plugin from elsewhere brings it, install that, by convention `pip install dovetail-{folded(name)}`."
-            )
+            elsewhere = f"If a plugin from elsewhere brings it, install that, by convention `pip install dovetail-{folded(name)}`."
+            return f"{meant}{elsewhere}{_suspects(broken)}"
         if folded(named.distribution) in present:
             return f"The plugin '{named.name}' is installed, and DOVETAIL_PLUGINS or --no-plugins leaves it out; let it in."
         return f"The plugin '{named.name}' brings it and is not installed. Run `dovetail plugin install {named.name}`."
@@ -139,10 +134,7 @@ class Registry:
         spec = self.flavor(component_type, flavor)
         unmet = _unmet(spec) if spec.requires and (component_type, flavor) not in self._complete else []
         if unmet:
-            raise ConfigurationError(
-                f"The {component_type.replace('_', ' ')} flavor '{flavor}' needs {'; '.join(map(str, unmet))}. "
-                f"Run `pip install {' '.join(shlex.quote(each.requirement) for each in unmet)}`."
-            )
+            raise ConfigurationError(_needs(unmet, f"The {component_type.replace('_', ' ')} flavor '{flavor}'"))
         self._complete.add((component_type, flavor))
         return self.declared_class(component_type, flavor)
 
@@ -153,10 +145,13 @@ class Registry:
         try:
             found = load_object(spec.target)
             interface: Any = load_object(kind.interface) if kind.interface else Component
-        except FAILURES as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            absent = [each for each in _unmet(spec) if each.found is None]
             raise PluginBroken(
                 f"The {_words(kind)} flavor '{flavor}' of plugin {self._supplier(kind, flavor)} cannot be imported from "
-                f"{spec.target}: {type(error).__name__}: {error}. Repair or reinstall the plugin."
+                f"{spec.target}: {type(error).__name__}: {error}. {_needs(absent) if absent else 'Repair or reinstall the plugin.'}"
             ) from error
         if not (isinstance(found, type) and issubclass(found, interface)):
             raise PluginBroken(
@@ -232,6 +227,18 @@ def _unmet(spec: FlavorSpec) -> list[Unmet]:
     from dovetail.registry.requirements import unmet_requirements
 
     return unmet_requirements(spec.requires)
+
+
+def _suspects(broken: Mapping[InstalledPlugin, str]) -> str:
+    """The reason of a single one; of several their names, as reasons are long."""
+    if len(broken) > 1:
+        return f" Broken plugins, which may have brought it: {', '.join(map(_titled, broken))}. `dovetail plugin check` says why."
+    return "".join(f" Broken plugins, which may have brought it: {_titled(plugin)}: {reason}." for plugin, reason in broken.items())
+
+
+def _needs(unmet: Sequence[Unmet], what: str = "It") -> str:
+    install = " ".join(shlex.quote(each.requirement) for each in unmet)
+    return f"{what} needs {'; '.join(map(str, unmet))}. Run `pip install {install}`."
 
 
 def _all_of(cls: type[Any], answer: Any) -> list[Any]:

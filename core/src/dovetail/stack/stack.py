@@ -44,7 +44,7 @@ class ComponentSpec:
 class Stack:
     """`components`: specs by component type. `waive`: settings that this stack may leave unhonoured, as `resources.gpu`.
 
-    Bound to the registry and the project that it is used with; components are made once and kept.
+    `elsewhere`: steps are not run where the pipeline was. Bound to the registry and the project that it is used with; components are made once and kept.
     """
 
     def __init__(
@@ -56,8 +56,10 @@ class Stack:
         project: Project,
         waive: Iterable[str] = (),
         environ: Mapping[str, str] = os.environ,
+        elsewhere: bool = False,
     ) -> None:
         self.name = name
+        self.elsewhere = elsewhere
         self.components: Mapping[str, ComponentSpec] = MappingProxyType({spec.component_type: spec for spec in components})
         self.waive = tuple(waive)
         self.registry = registry
@@ -115,6 +117,11 @@ class Stack:
     def _make(self, spec: ComponentSpec, settings: Mapping[str, Json]) -> Component:
         cls = self.registry.component_class(spec.component_type, spec.flavor)
         configuration = {**spec.configuration, **settings}
+        if cls.confined and self.elsewhere:
+            raise ConfigurationError(
+                f"{spec.title} of stack '{self.name}' works only on the machine that runs the pipeline, and this step runs elsewhere. "
+                f"Use another flavor, or a stack whose orchestrator runs steps there."
+            )
         for key in literal_secrets(cls, configuration):
             raise ConfigurationError(f"{spec.title} of stack '{self.name}': {literal_problem(key)}")
         resolved = self._references.resolve(configuration, f"{spec.title} of stack '{self.name}'")
@@ -183,13 +190,13 @@ class Stack:
 
     @classmethod
     def from_snapshot(
-        cls, snapshot: Mapping[str, Any], registry: Registry, project: Project, environ: Mapping[str, str] = os.environ
+        cls, snapshot: Mapping[str, Any], registry: Registry, project: Project, environ: Mapping[str, str] = os.environ, *, elsewhere: bool = False
     ) -> Stack:
         specs = [
             ComponentSpec(kind, entry["flavor"], entry["name"], entry["configuration"])
             for kind, entry in snapshot["components"].items()
         ]
-        return cls(snapshot["name"], specs, registry=registry, project=project, waive=snapshot["waive"], environ=environ)
+        return cls(snapshot["name"], specs, registry=registry, project=project, waive=snapshot["waive"], environ=environ, elsewhere=elsewhere)
 
 
 def without_literals(spec: ComponentSpec, registry: Registry) -> ComponentSpec:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dovetail.testing.alerter import AlerterContract as AlerterContract
     from dovetail.testing.alerter import Delivered as Delivered
     from dovetail.testing.artifact_store import ArtifactStoreContract as ArtifactStoreContract
+    from dovetail.testing.container_registry import ContainerRegistryContract as ContainerRegistryContract
     from dovetail.testing.contract import Contract as Contract
     from dovetail.testing.experiment_tracker import ExperimentTrackerContract as ExperimentTrackerContract
     from dovetail.testing.experiment_tracker import Recorded as Recorded
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from dovetail.testing.faults import lost_worker as lost_worker
     from dovetail.testing.faults import refused_credentials as refused_credentials
     from dovetail.testing.faults import slow_store as slow_store
+    from dovetail.testing.image_builder import ImageBuilderContract as ImageBuilderContract
     from dovetail.testing.materializer import MaterializerContract as MaterializerContract
     from dovetail.testing.model_deployer import ModelDeployerContract as ModelDeployerContract
     from dovetail.testing.model_registry import ModelRegistryContract as ModelRegistryContract
@@ -44,15 +46,18 @@ if TYPE_CHECKING:
     from dovetail.testing.secret_store import SecretStoreContract as SecretStoreContract
     from dovetail.testing.stacks import in_memory as in_memory
     from dovetail.testing.stacks import on_disk as on_disk
+    from dovetail.testing.step_operator import StepOperatorContract as StepOperatorContract
     from dovetail.testing.step_runs import run_step as run_step
     from dovetail.testing.webhook import webhook_endpoint as webhook_endpoint
 
 _HOMES = {
     "AlerterContract": "alerter",
     "ArtifactStoreContract": "artifact_store",
+    "ContainerRegistryContract": "container_registry",
     "Contract": "contract",
     "Delivered": "alerter",
     "ExperimentTrackerContract": "experiment_tracker",
+    "ImageBuilderContract": "image_builder",
     "MaterializerContract": "materializer",
     "ModelDeployerContract": "model_deployer",
     "ModelRegistryContract": "model_registry",
@@ -63,6 +68,7 @@ _HOMES = {
     "FakeTracker": "fakes",
     "Recorded": "experiment_tracker",
     "SecretStoreContract": "secret_store",
+    "StepOperatorContract": "step_operator",
     "failing_store": "faults",
     "in_memory": "stacks",
     "lost_worker": "faults",

@@ -11,7 +11,6 @@ import inspect
 import json
 import re
 import sys
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,21 +20,20 @@ from dovetail.hookspecs import COMPONENT_TYPES
 from dovetail.plugin import ComponentType, FlavorSpec
 from dovetail.registry import Registry
 from dovetail.registry.installed import installed_plugins
+from dovetail.testing.deeds import Deeds
 from dovetail.values.imports import load_object
 
 _REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(\[[^\]]*\])?\s*((==|>=|<=|~=|!=|<|>)[^;]*)?(;.*)?")
-_WRITES = {"w", "a", "x", "+"}
 
 
 def read(plugin: str) -> dict[str, Any]:
     """The facts about the plugin of that entry-point module; `found` is False where no entry point names it."""
     installed = [each for each in installed_plugins() if each.target.partition(":")[0] == plugin]
     facts: dict[str, Any] = {"found": bool(installed), "flavors": [], "materializers": [], "commands": []}
-    facts |= _imported(plugin)
-    facts["observed"] = sorted(name for name in vars(sys.modules[plugin]) if _is_observer(plugin, name)) if plugin in sys.modules else []
     registry = Registry(installed)
-    listed = registry.plugins()
-    facts["broken"] = [info.reason for info in listed if info.reason]
+    facts |= _imported(plugin, registry)
+    facts["observed"] = sorted(name for name in vars(sys.modules[plugin]) if _is_observer(plugin, name)) if plugin in sys.modules else []
+    facts["broken"] = [info.reason for info in registry.plugins() if info.reason]
     declared = [(kind, spec) for kind in registry.component_types() for spec in registry.flavors(kind.name)]
     required = _modules_of([requirement for _, spec in declared for requirement in spec.requires])
     facts["imported_required"] = sorted(required & set(facts["modules"]))
@@ -53,47 +51,17 @@ def _is_observer(plugin: str, name: str) -> bool:
     return hasattr(getattr(sys.modules[plugin], name), "dovetail_impl") and spec is not None and "event" in inspect.signature(spec).parameters
 
 
-def _imported(plugin: str) -> dict[str, Any]:
-    """What importing the entry point's module brings in, and what else it does."""
-    before, threads, written = set(sys.modules), threading.active_count(), _Written()
-    with written:
+def _imported(plugin: str, registry: Registry) -> dict[str, Any]:
+    """What declaring brings in, from the import of the entry point's module to the last hook, and what else it does."""
+    before, deeds, problem = set(sys.modules), Deeds(), ""
+    with deeds:
         try:
             importlib.import_module(plugin)
-            problem = ""
+            registry.plugins()
         except Exception as error:
             problem = f"{type(error).__name__}: {error}"
     modules = {name.partition(".")[0] for name in set(sys.modules) - before}
-    return {
-        "problem": problem,
-        "modules": sorted(modules),
-        "written": written.paths,
-        "threads": threading.active_count() - threads,
-    }
-
-
-class _Written:
-    """The files that are opened for writing inside the block, apart from compiled modules."""
-
-    def __init__(self) -> None:
-        self.paths: list[str] = []
-        self._listening = False
-        sys.addaudithook(self._heard)
-
-    def __enter__(self) -> None:
-        self._listening = True
-
-    def __exit__(self, *_: object) -> None:
-        self._listening = False
-
-    def _heard(self, event: str, args: tuple[Any, ...]) -> None:
-        if (
-            self._listening
-            and event == "open"
-            and isinstance(args[1], str)
-            and set(args[1]) & _WRITES
-            and "__pycache__" not in str(args[0])
-        ):
-            self.paths.append(str(args[0]))
+    return {"problem": problem, "modules": sorted(modules), "deeds": deeds.told}
 
 
 class _Forbidding(importlib.abc.MetaPathFinder):

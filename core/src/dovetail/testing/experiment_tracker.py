@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from dovetail.client.views import Run
-from dovetail.components import ExperimentTracker, StepRun
+from dovetail.components import ExperimentTracker, Secret, StepRun
 from dovetail.ledger import layout
 from dovetail.local.artifact_store import LocalArtifactStore
 from dovetail.local.orchestrator import LocalOrchestrator
@@ -233,6 +234,35 @@ class ExperimentTrackerContract(Contract):
         own.log_params({"rate": 0.5, "depth": 3})
         _finish(own, step_run)
         assert _is_said(recorded(step_run).params["depth"], 3)
+
+    def test_what_is_logged_is_left_as_it_was_given(self, begin: Any) -> None:
+        """It is the step's own: it goes on with it, and the record keeps it."""
+        params, metrics, tags = {"rate": 0.5, "layers": [64, 32]}, {"loss": 0.25}, {"team": "fraud"}
+        own, step_run = begin()
+        own.log_params(params)
+        own.log_metrics(metrics, 0)
+        if _keeps_tags(own):
+            own.set_tags(tags)
+        _finish(own, step_run)
+        assert (params, metrics, tags) == ({"rate": 0.5, "layers": [64, 32]}, {"loss": 0.25}, {"team": "fraud"})
+
+    def test_nothing_is_left_in_the_process_once_it_is_finished(self, begin: Any) -> None:
+        """Neither a variable nor another working folder: the next step, and the caller's own use of the tool, would find them."""
+        own, step_run = begin(name="before")  # what the tool sets up once for the process is there from here on
+        _finish(own, step_run)
+        before = dict(os.environ), Path.cwd()
+        own, step_run = begin(name="after")
+        own.log_metrics({"loss": 0.5}, 0)
+        _finish(own, step_run, Status.FAILED)
+        assert (dict(os.environ), Path.cwd()) == before
+
+    def test_it_shows_its_secrets_to_nobody(self, tracker: ExperimentTracker, begin: Any) -> None:
+        """What is prepared lies in the run's record, and the URL is on everybody's screen."""
+        own, step_run = begin()
+        shown = f"{own!r} {own} {own.configuration()} {own.url(step_run)} {json.dumps(step_run.prepared)}"
+        _finish(own, step_run)
+        secrets = [value.reveal() for value in tracker.configuration().values() if isinstance(value, Secret)]
+        assert [secret[:4] + "…" for secret in secrets if secret and secret in shown] == []
 
     def test_what_is_prepared_for_a_run_is_small_json(self, tracker: ExperimentTracker) -> None:
         prepared = tracker.prepare({"id": layout.new_run_id(), "name": "run", "pipeline": "contract", "tags": ["a"]})

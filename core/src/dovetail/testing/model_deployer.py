@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -95,6 +97,7 @@ class ModelDeployerContract(Contract):
         assert deployer.status(handle) is DeploymentStatus.STOPPED
         with pytest.raises(DeploymentError):
             deployer.predict(handle, _ROWS)
+        assert self._eventually(lambda: not _listens_here(handle["url"])), f"it is stopped, and something listens at {handle['url']} still"
         deployer.stop(handle)  # it has ended already, which is no error
 
     def test_a_dead_deployment_is_never_said_to_run(
@@ -179,3 +182,15 @@ class ModelDeployerContract(Contract):
                 return False
             time.sleep(0.05)
         return True
+
+
+def _listens_here(url: str) -> bool:
+    """Whether somebody takes connections at an address of this machine; what a service has elsewhere may stay."""
+    place = urlsplit(url)
+    if place.port is None or place.hostname not in ("localhost", "127.0.0.1", "::1"):
+        return False
+    try:
+        socket.create_connection((place.hostname, place.port), timeout=5).close()
+    except OSError:
+        return False
+    return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from dovetail.client.views import Run
 from dovetail.components import ArtifactStore, Capability, Orchestrator
-from dovetail.errors import PreflightFailed
+from dovetail.errors import DovetailError, PreflightFailed
 from dovetail.local.artifact_store import LocalArtifactStore
 from dovetail.local.orchestrator import LocalOrchestrator
 from dovetail.testing.contract import Contract
@@ -249,6 +250,27 @@ class OrchestratorContract(Contract):
         if not self._refuses(trial, Capability.GPUS, project.pipelines.graphical, "resources.gpu"):
             assert trial.plan(project.pipelines.graphical).step("scaled").resources.gpu == 1
 
+    def test_a_step_that_asks_for_a_gpu_has_one_or_does_not_run(self, trial: Trial, project: TrialProject) -> None:
+        if self._refuses(trial, Capability.GPUS, project.pipelines.looking_for_a_gpu, "resources.gpu"):
+            return
+        run = self._tried(trial, project.pipelines.looking_for_a_gpu)
+        assert run is None or run.status is Status.FAILED or run.steps["sees_gpu"].output.load(), "it ran without the GPU that it asked for"
+
+    def test_an_environment_that_cannot_be_made_lets_no_step_run(self, trial: Trial, project: TrialProject) -> None:
+        if self._refuses(trial, Capability.ENVIRONMENTS, project.pipelines.with_no_such_python, "environment"):
+            return
+        run = self._tried(trial, project.pipelines.with_no_such_python)
+        assert run is None or run.status is Status.FAILED, "it ran in an environment that it did not ask for"
+
+    def test_steps_run_elsewhere_if_it_states_so(self, trial: Trial, project: TrialProject) -> None:
+        run = trial.run(project.pipelines.somewhere)
+        assert run.status is Status.COMPLETED, run.error
+        here = f"{socket.gethostname()} {os.getpid()}"
+        assert not self._states(trial, Capability.REMOTE) or run.steps["whereabouts"].output.load() != here, "it states REMOTE, and ran in this process"
+
+    def test_it_states_no_schedules_which_nothing_can_ask_it_for_yet(self, trial: Trial) -> None:
+        assert not self._states(trial, Capability.SCHEDULES)
+
     def test_an_environment_is_made_or_refused(self, trial: Trial, project: TrialProject) -> None:
         if not self._refuses(trial, Capability.ENVIRONMENTS, project.pipelines.with_python, "environment"):
             run = trial.run(project.pipelines.with_python)
@@ -274,6 +296,13 @@ class OrchestratorContract(Contract):
 
     def _states(self, trial: Trial, capability: Capability) -> bool:
         return capability in self._orchestrator(trial).capabilities
+
+    def _tried(self, trial: Trial, pipeline: Any) -> Run | None:
+        """The run; None where it was refused before it began."""
+        try:
+            return trial.run(pipeline)
+        except DovetailError:
+            return None
 
     def _refuses(self, trial: Trial, capability: Capability, pipeline: Any, setting: str, **parameters: Any) -> bool:
         """Whether the capability is not stated; then the plan has to be refused, naming the setting and who cannot honour it."""

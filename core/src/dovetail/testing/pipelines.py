@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import signal
+import socket
 import sys
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 from dovetail import (
@@ -296,6 +298,27 @@ def graphical() -> None:
 
 
 @step
+def sees_gpu() -> bool:
+    """Whether a device of NVIDIA's or AMD's is there."""
+    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists()
+
+
+@pipeline
+def looking_for_a_gpu() -> None:
+    sees_gpu.with_options(resources=Resources(gpu=1))()
+
+
+@step
+def whereabouts() -> str:
+    return f"{socket.gethostname()} {os.getpid()}"
+
+
+@pipeline
+def somewhere() -> None:
+    whereabouts()
+
+
+@step
 def variable(name: str, others: list[str], seconds: float) -> tuple[Annotated[str, "before"], Annotated[str, "after"]]:
     """What the variable is before and after the others had time to set theirs."""
     before = os.environ.get("DOVETAIL_CONTRACT_MARK", "")
@@ -320,6 +343,11 @@ def python_version() -> str:
 def with_python() -> None:
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     python_version.with_options(environment=Environment(python=here))()
+
+
+@pipeline
+def with_no_such_python() -> None:
+    python_version.with_options(environment=Environment(python="3.99"))()
 
 
 @step(isolated=True)
@@ -375,3 +403,21 @@ def isolated_scaled(value: int, by: int = 2) -> int:
 @pipeline
 def with_process() -> None:
     isolated_scaled.with_options(id="there")(scaled.with_options(id="here")(4))
+
+
+@pipeline
+def operated() -> None:
+    """A step elsewhere between two here, on whatever step operator the stack has."""
+    first = scaled.with_options(id="first")(2)
+    there = scaled.with_options(id="there", step_operator=True)(first)
+    scaled.with_options(id="here")(there)
+
+
+@pipeline
+def operated_badly() -> None:
+    failing.with_options(step_operator=True)(2)
+
+
+@pipeline
+def operated_and_killed() -> None:
+    killed.with_options(step_operator=True)(0)

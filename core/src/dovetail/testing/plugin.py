@@ -6,14 +6,18 @@ import functools
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dovetail.local.artifact_store import LocalArtifactStore
+from dovetail.local.orchestrator import LocalOrchestrator
 from dovetail.registry import Registry
 from dovetail.registry.installed import installed_plugins
 from dovetail.stack.validation import schema, validate
 from dovetail.testing.contract import Contract
+from dovetail.testing.trial import TrialProject
 from dovetail.values.names import is_name
 
 _HEAVY = {
@@ -64,7 +68,8 @@ class PluginContract(Contract):
         assert set(declared["modules"]) & _HEAVY == set()
 
     def test_declaring_does_nothing_else(self, declared: dict[str, Any]) -> None:
-        assert (declared["written"], declared["threads"]) == ([], 0)
+        """No file, process, connection, thread, variable, set-up of logging or line of output: whoever types `dovetail` would have it."""
+        assert declared["deeds"] == []
 
     def test_every_flavor_can_be_read_without_what_it_requires(self, declared: dict[str, Any]) -> None:
         assert {flavor["name"]: flavor["problem"] for flavor in declared["flavors"] if flavor["problem"]} == {}
@@ -114,6 +119,18 @@ class PluginContract(Contract):
 
     def test_every_materializer_is_there(self, declared: dict[str, Any]) -> None:
         assert {each["target"]: each["problem"] for each in declared["materializers"] if each["problem"]} == {}
+
+    def test_its_observers_take_what_runs_tell(
+        self, declared: dict[str, Any], plugin: str, project: TrialProject, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Skipped where it observes nothing. What an observer raises harms no run, and is warned of in each."""
+        if not declared["observed"]:
+            pytest.skip("it observes nothing: it implements no hook by which it is told what happens")
+        trial = project.on(LocalOrchestrator(), LocalArtifactStore(path=tmp_path / "store"))
+        for pipeline, parameters in ((project.pipelines.retried, {"succeeds_at": 2}), (project.pipelines.broken, {}), (project.pipelines.broken, {})):
+            trial.run(pipeline, **parameters)
+        names = [each.name for each in installed_plugins() if each.target.partition(":")[0] == plugin]
+        assert [said for said in caplog.messages if any(f"of plugin '{name}' failed" in said for name in names)] == []
 
     def test_every_command_is_there(self, declared: dict[str, Any]) -> None:
         assert {each["name"]: each["problem"] for each in declared["commands"] if each["problem"]} == {}

@@ -2,34 +2,96 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from dovetail.client.views import Run, StepRun
+from dovetail.client.views import Artifact, Run, StepRun
 from dovetail.planning.keys import references
+from dovetail.values.artifacts import Manifest
 from dovetail.values.plan import Status
 
-
-def described(run: Run) -> dict[str, Any]:
-    """Status, lineage, artifacts and cache keys of a run."""
-    return {"status": run.status, "steps": {name: _step(step) for name, step in run.steps.items()}, "error": run.error}
+_PLANNED = ("retry", "timeout", "resources", "environment", "isolated", "settings", "enable_cache", "tags")
 
 
-def _step(step: StepRun) -> dict[str, Any]:
+@dataclass
+class Values:
+    """Artifacts whose bytes say nothing, because their materializer is not deterministic: each by the mark that stands for its digest."""
+
+    marks: dict[str, str] = field(default_factory=dict)
+    loaded: dict[str, Any] = field(default_factory=dict)
+
+    def mark_of(self, artifact: Artifact, place: str) -> str:
+        """The digest, or what stands for it."""
+        if artifact.digest not in self.marks:
+            if _is_certain(artifact, artifact.manifest):
+                return artifact.digest
+            self.marks[artifact.digest] = f"the value of {place}"
+            self.loaded[self.marks[artifact.digest]] = artifact.load()
+        return self.marks[artifact.digest]
+
+
+def _is_certain(artifact: Artifact, manifest: Manifest) -> bool:
+    items = (Artifact(artifact.query, item) for item in manifest.items or ())
+    return manifest.deterministic and all(_is_certain(item, item.manifest) for item in items)
+
+
+def described(run: Run, values: Values | None = None) -> dict[str, Any]:
+    """Status, lineage, artifacts, cache keys and settings of a run. What `values` has a mark for, is named by it."""
+    known = values or Values()
+    return {
+        "status": run.status,
+        "pipeline": run.pipeline,
+        "parameters": run.parameters,
+        "tags": run.tags,
+        "models": run.models,
+        "steps": {name: _step(step, known) for name, step in run.steps.items()},
+        "error": run.error,
+    }
+
+
+def _step(step: StepRun, values: Values) -> dict[str, Any]:
     outcome = step.outcome or {}
+    outputs = {name: _output(step, name, output, values) for name, output in step.outputs.items()}
+    inputs = {name: sorted(values.marks.get(digest, digest) for digest in references(given)) for name, given in outcome.get("inputs", {}).items()}
+    marked = any(digest in values.marks.values() for digests in inputs.values() for digest in digests)
     return {
         "status": step.status,
-        "inputs": {name: sorted(references(given)) for name, given in outcome.get("inputs", {}).items()},
+        "inputs": inputs,
         "parameters": step.parameters,
-        "outputs": {name: (output.digest, output.name, output.type, output.size) for name, output in step.outputs.items()},
-        "key": outcome.get("key"),
+        "outputs": outputs,
+        "key": outcome.get("key") if not marked else "of what it takes",
         "params": step.params,
-        "metrics": step.metrics,
+        "metrics": {name: [(value, number) for value, number, _ in step.metric_history(name)] for name in step.metrics},
         "metadata": step.metadata,
         "error": (step.error["type"], step.error["message"]) if step.error is not None else None,
         "why": step.why,
         "children": [child.name for child in step.children],
         "attempts": step.attempts,
+        "settings": _settings(step),
+        "log": step.log().splitlines() if step.status is Status.COMPLETED else None,  # a failure's shows where the code lies
     }
+
+
+def _output(step: StepRun, name: str, output: Artifact, values: Values) -> dict[str, Any]:
+    digest = values.mark_of(output, f"{step.name}.{name} in {step.run.name}")
+    return {
+        "digest": digest,
+        "size": output.size if digest == output.digest else None,
+        "name": output.name,
+        "version": output.version,
+        "type": output.type,
+        "kind": output.kind,
+        "metadata": output.metadata,
+        "tags": output.tags,
+        "visualizations": dict(output.visualizations),
+        "consumers": sorted(f"{taker.name} in {taker.run.name}" for taker in output.consumers),
+    }
+
+
+def _settings(step: StepRun) -> Mapping[str, Any]:
+    planned = step.planned.options if step.planned is not None else {}
+    return {name: planned[name] for name in _PLANNED if name in planned}
 
 
 def started_behind(run: Run) -> dict[str, list[str]]:

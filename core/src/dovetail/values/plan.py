@@ -115,7 +115,10 @@ class Plan:
     """`stack`: the stack's snapshot, without secrets. `package`: digest of the code that the run keeps.
 
     `models`: name → version number, or None for a new one. `notes`: what a person should know and no check refuses.
-    `paths`: folders, relative to the project, from which modules are imported.
+    `images`: by reference, what each image that
+    may have to be built is made of. `versions`: of Dovetail and the stack's plugins, where steps run in images.
+    `code`: where `package` is the whole project, for steps that run elsewhere: its size, the commit and what differs from it.
+    `problems`: why it cannot start, as far as planning found; what was begun has none, so they are not recorded.
     """
 
     run_id: str
@@ -129,18 +132,22 @@ class Plan:
     options: Mapping[str, Any] = field(default_factory=dict)
     codes: Mapping[str, Code] = field(default_factory=dict)
     package: str | None = None
+    code: Mapping[str, Any] | None = None
     root: str | None = None
     models: Mapping[str, int | None] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     resumes: str | None = None
+    images: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
     def step(self, invocation: str) -> PlanStep:
         return next(step for step in self.steps if step.invocation == invocation)
 
     def to_json(self) -> dict[str, Any]:
         record = {name: getattr(self, name) for name in _PLAIN}
-        for name in ("stack", "parameters", "options", "models"):
+        for name in ("stack", "parameters", "options", "models", "images", "versions"):
             record[name] = dict(record[name])
         return {
             **record,
@@ -165,7 +172,8 @@ class Plan:
 
 
 _PLAIN = (
-    "run_id", "run_name", "pipeline", "created", "stack", "source", "parameters", "options", "package", "root", "models", "resumes",
+    "run_id", "run_name", "pipeline", "created", "stack", "source", "parameters", "options", "package", "code", "root", "models", "resumes",
+    "images", "versions",
 )  # fmt: skip
 
 
@@ -176,6 +184,7 @@ def describe(plan: Plan) -> Sequence[str]:
     lines = [f"Pipeline '{plan.pipeline}' on stack '{plan.stack.get('name', '?')}'; cache, versions and models are those of artifact store '{store}'"]
     for step in plan.steps:
         lines.append(f"  {step.invocation:<{width}}  {step.decision.value:<10}  {step.why}")
+        lines += [f"  {'':<{width}}  {'':<10}  image: {step.image}"] if step.image else []
         lines += [f"  {'':<{width}}  {'':<10}  note: {warning}" for warning in step.warnings]
     counts = {decision: sum(step.decision is decision for step in plan.steps) for decision in Decision}
     said = ", ".join(f"{count} {decision.value}" for decision, count in counts.items() if count)

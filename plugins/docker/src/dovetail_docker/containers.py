@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from dovetail.components.component import Capability, Component
+from dovetail.components.component import Capability
 from dovetail.components.job import Job, RunningJob
+from dovetail.components.runner import Runner
 from dovetail.errors import ConfigurationError
 from dovetail_docker.engine import connect, translated
 
@@ -22,7 +23,7 @@ _GRACE = 8  # seconds between asking a container to end and ending it; its worke
 _SHOWN = 30  # lines of its log
 
 
-class ContainerEngine(Component):
+class ContainerEngine(Runner):
     """Where containers run, and what they are given besides the step's own settings."""
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
@@ -44,6 +45,7 @@ class ContainerEngine(Component):
     host: str | None = field(
         default=None, metadata={"help": "Address of the engine, as unix:///run/docker.sock or tcp://host:2376; DOCKER_HOST, else the local one, when not set."}
     )
+    image: str | None = field(default=None, metadata={"help": "Image for steps whose environment asks for nothing; one is built when not set."})
     workers: int = field(default=8, metadata={"help": "Containers that may run at once."})
     network: str | None = field(default=None, metadata={"help": "The containers' network: 'host', or the name of one; the engine's default when not set."})
     volumes: list[str] = field(default_factory=list, metadata={"help": "More folders to mount, as 'source:target' or 'source:target:ro'."})
@@ -54,11 +56,18 @@ class ContainerEngine(Component):
     python: str = field(default="python", metadata={"help": "The image's Python that has Dovetail."})
     pull: Literal["missing", "always"] = field(default="missing", metadata={"help": "When to pull an image from its registry."})
     shared_memory: str | None = field(default=None, metadata={"help": "Size of /dev/shm, as '1g'; the engine's default when not set."})
+    init: bool = field(default=True, metadata={"help": "Run the engine's own small init before the worker, so that signals and orphans are handled."})
     keep: bool = field(default=False, metadata={"help": "Keep containers that have ended, to look into them."})
 
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise ValueError("workers is the number of containers that may run at once, 1 or more")
+
+    def default_image(self) -> str | None:
+        return self.image
+
+    def shares_folders(self) -> bool:
+        return self.host is None or self.host.startswith("unix:")
 
     def check(self) -> list[str]:
         try:
@@ -82,17 +91,18 @@ class ContainerEngine(Component):
     def _start(self, job: Job) -> RunningJob:
         from docker.errors import APIError, ImageNotFound
 
-        if job.image is None:
+        image = job.image or self.image
+        if image is None:
             raise ConfigurationError(f"Job {job.name} has no image. Add an image builder to the stack, or say Environment(image=…).")
         client = self.client()
         with translated(self.host, f"job {job.name}"):
             if self.pull == "always":
-                client.images.pull(job.image)
+                client.images.pull(image)
             try:
-                made = self._create(client, job)
+                made = self._create(client, image, job)
             except ImageNotFound:
-                client.images.pull(job.image)
-                made = self._create(client, job)
+                client.images.pull(image)
+                made = self._create(client, image, job)
             except APIError as error:
                 if error.status_code != 409:  # of that name there is one: whoever asked for it had lost the answer
                     raise
@@ -101,8 +111,8 @@ class ContainerEngine(Component):
                 made.start()
         return RunningContainer(made, self.host, keep=self.keep)
 
-    def _create(self, client: DockerClient, job: Job) -> Container:
-        return client.containers.create(job.image, [self.python, *job.command], name=job.name, labels=dict(job.labels), **self.options(job))
+    def _create(self, client: DockerClient, image: str, job: Job) -> Container:
+        return client.containers.create(image, [self.python, *job.command], name=job.name, labels=dict(job.labels), **self.options(job))
 
     def options(self, job: Job) -> dict[str, Any]:
         """What the engine is asked for besides image and command, as the docker SDK names it."""
@@ -116,7 +126,7 @@ class ContainerEngine(Component):
             variables.setdefault("HOME", "/tmp")  # noqa: S108  # the user may have no home there
         asked = {
             "environment": variables, "volumes": volumes, "user": user, "network": self.network if self.network != "host" else None,
-            "network_mode": "host" if self.network == "host" else None, "shm_size": self.shared_memory, **_limits(job),
+            "network_mode": "host" if self.network == "host" else None, "shm_size": self.shared_memory, "init": self.init, **_limits(job),
         }  # fmt: skip
         return {name: value for name, value in asked.items() if value}
 

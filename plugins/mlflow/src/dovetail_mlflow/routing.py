@@ -8,7 +8,9 @@ MLflow loads this module by its entry points while it is itself being imported. 
 from __future__ import annotations
 
 import functools
+import importlib.util
 import sys
+from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING, Any
 
 from dovetail_mlflow.routing_step import RoutedStep, cure, routed
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 URI = "dovetail://step"
 _ADDRESSES = "mlflow.tracking._tracking_service.utils"
+_FLUENT = "mlflow.tracking.fluent"
 _OF_THE_CALLER = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID")
 
 
@@ -72,13 +75,13 @@ def install() -> None:
         return
     addresses.get_tracking_uri = _by_step(addresses.get_tracking_uri, lambda step: URI)  # type: ignore[attr-defined]
     addresses.set_tracking_uri = _by_step(addresses.set_tracking_uri, _no_other_address)  # type: ignore[attr-defined]
+    sys.meta_path.insert(0, _OnceImported(_FLUENT, _complete))
 
 
 def _by_step(own: Callable[..., Any], in_step: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(own)
     def answer(*args: Any, **named: Any) -> Any:
         step = routed()
-        _complete()
         return own(*args, **named) if step is None else in_step(step, *args, **named)
 
     answer.__dovetail__ = True  # type: ignore[attr-defined]
@@ -89,24 +92,37 @@ def _no_other_address(step: RoutedStep, uri: Any = None) -> None:
     raise cure(step, "set_tracking_uri")
 
 
-def _complete() -> None:
-    """What MLflow's module of plain calls goes by: the stack of active runs, and three variables that name a run of the caller's.
+def _complete(fluent: Any) -> None:
+    """What MLflow's module of plain calls goes by: active runs, autologging, and three variables that name a run of the caller's."""
+    from dovetail_mlflow import routing_autolog, routing_runs
 
-    That module is imported after this one is asked for the first time, and each way to start a run asks for the address first.
-    """
-    fluent: Any = sys.modules.get("mlflow.tracking.fluent")
-    if fluent is None or not hasattr(fluent, "get_run"):  # it is being imported
-        return
-    from dovetail_mlflow.routing_runs import of_steps
-
-    if of_steps(fluent):
-        return
+    routing_runs.by_step(fluent)
+    routing_autolog.by_step(fluent)
     variables: Any = sys.modules["mlflow.environment_variables"]
     for name in _OF_THE_CALLER:
         variable = getattr(variables, name, None)
         if variable is not None:
             variable.get = _by_step(variable.get, lambda step: None)
             variable.unset = _by_step(variable.unset, lambda step: None)
-    from dovetail_mlflow.routing_autolog import watch
 
-    watch()
+
+class _OnceImported(MetaPathFinder):
+    """Calls a function with a module that is not imported yet, before anybody else has it."""
+
+    def __init__(self, name: str, then: Callable[[Any], None]) -> None:
+        self._name = name
+        self._then = then
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
+        if fullname != self._name:
+            return None
+        sys.meta_path.remove(self)
+        spec: Any = importlib.util.find_spec(fullname)
+        own = spec.loader.exec_module
+
+        def execute(module: Any) -> None:
+            own(module)
+            self._then(module)
+
+        spec.loader.exec_module = execute
+        return spec

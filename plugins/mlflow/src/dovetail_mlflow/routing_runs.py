@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from dovetail_mlflow.routing_step import routed
 
 
-def of_steps(fluent: Any) -> bool:
-    """Whether it has been done; does it if not."""
+def by_step(fluent: Any) -> None:
     own = fluent._active_run_stack
-    if getattr(own, "of_steps", False):
-        return True
-    if isinstance(own, list):
-        fluent._active_run_stack = _List(own)
-    else:
-        fluent._active_run_stack = _PerThread(own)
-        step = routed()
-        if step is not None:  # the caller holds this thread's list already, to put its first run into it
-            step.active = own.get()
-            own.set([])
-    return False
+    fluent._active_run_stack = _List(own) if isinstance(own, list) else _PerThread(own)
 
 
 class _PerThread:
     """As MLflow keeps it since 2.18."""
-
-    of_steps = True
 
     def __init__(self, own: Any) -> None:
         self._own = own
@@ -49,8 +35,6 @@ class _PerThread:
 
 class _List(list[Any]):
     """As earlier versions keep it: one list, used by its methods and its length."""
-
-    of_steps = True
 
     def __init__(self, own: list[Any]) -> None:
         super().__init__()
@@ -89,12 +73,3 @@ class _List(list[Any]):
 
     def clear(self) -> None:
         self._now().clear()
-
-
-def flush() -> None:
-    """Wait for what was logged with `synchronous=False`."""
-    mlflow: Any = sys.modules.get("mlflow")
-    for name in ("flush_async_logging", "flush_artifact_async_logging"):
-        waiting = getattr(mlflow, name, None)
-        if waiting is not None:
-            waiting()

@@ -6,9 +6,13 @@ import os
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from dovetail_mlflow import vendor
 
 if TYPE_CHECKING:
     from dovetail.authoring.in_step import StepContext
@@ -45,13 +49,18 @@ class RoutedRun:
 
 @dataclass
 class RoutedStep:
-    """`active`: the step's own stack of active runs. `context`: what was logged is said to it, also by MLflow's own threads."""
+    """`context`: what was logged is said to it, also by MLflow's own threads.
+
+    `active`: the step's own stack of active runs. `autologging`: what the step has set, by integration. `ending`: to be called at its end.
+    """
 
     context: StepContext
     flavor: str | None
     runs: dict[str, RoutedRun] = field(default_factory=dict)
     models: dict[str, Any] = field(default_factory=dict)
     active: list[Any] = field(default_factory=list)
+    autologging: dict[str, Any] = field(default_factory=dict)
+    ending: list[Callable[[], None]] = field(default_factory=list)
     _folder: tempfile.TemporaryDirectory[str] | None = None
 
     @property
@@ -73,18 +82,19 @@ class RoutedStep:
 
     def close(self) -> None:
         """The step's function has ended: what MLflow logs asynchronously is awaited, and nothing is kept."""
-        from dovetail_mlflow import routing_autolog, routing_runs
+        with ExitStack() as closing:
+            closing.callback(self._forget)
+            for end in self.ending:
+                closing.callback(end)
+            vendor.flush(sys.modules.get("mlflow"))
 
-        try:
-            routing_runs.flush()
-        finally:
-            routing_autolog.put_back(self)
-            with _lock:
-                _steps.pop(_key(self.context), None)
-            self.active.clear()
-            self.runs.clear()
-            if self._folder is not None:
-                self._folder.cleanup()
+    def _forget(self) -> None:
+        with _lock:
+            _steps.pop(_key(self.context), None)
+        self.active.clear()
+        self.runs.clear()
+        if self._folder is not None:
+            self._folder.cleanup()
 
 
 def routed() -> RoutedStep | None:

@@ -45,8 +45,9 @@ class Server:
         folder = ServingFolder.create(deployment.folder.absolute() / serving.id, serving, "")
         save_for_serving(payload, folder.path / "model")
         command = [
-            sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(folder.path / "model"), "--host", host, "--port", str(port),
-            "--env-manager", "local", "--workers", str(deployment.replicas), "--timeout", str(max(1, int(request_timeout))),
+            sys.executable, "-m", "dovetail_mlflow.models_command", "serve", "--model-uri", str(folder.path / "model"),
+            "--host", host, "--port", str(port), "--env-manager", "local",
+            "--workers", str(deployment.replicas), "--timeout", str(max(1, int(request_timeout))),
         ]  # fmt: skip
         return cls(deployment.name, url, folder, command, [])
 

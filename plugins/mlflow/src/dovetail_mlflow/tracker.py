@@ -95,10 +95,13 @@ class MlflowTracker(MlflowConnection, ExperimentTracker):  # type: ignore[misc] 
         """Plain MLflow calls of the step go to the project's own store, and the step is none the wiser."""
         if self.tracking_uri is None:
             return False
-        here = {"tracking_uri": None, "username": None, "password": None, "token": None, "nested": False}
-        self._instead = type(self)(**{**self.configuration(), **here})
+        self._instead = self.aside(self.folder)
         self._instead.start(dataclasses.replace(step_run, prepared=None))
         return True
+
+    def aside(self, folder: Path) -> MlflowTracker:
+        here = {"tracking_uri": None, "username": None, "password": None, "token": None, "nested": False, "folder": folder}
+        return type(self)(**{**self.configuration(), **here})
 
     def _opened(self, step_run: StepRun) -> Any:
         said = step_run.prepared

@@ -1,4 +1,4 @@
-"""The one file that touches what MLflow keeps per process and thread: addresses, active runs, autologging.
+"""The one file that touches what MLflow keeps per process and thread: addresses and active runs.
 
 MLflow has calls to set these and none to put them back as they were, so this reads its own modules; `getattr` bridges
 the versions. The active runs are a list of the process up to MLflow 2.17 and of the thread from then on.
@@ -6,12 +6,13 @@ the versions. The active runs are a list of the process up to MLflow 2.17 and of
 
 from __future__ import annotations
 
-import copy
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+from dovetail_mlflow.autologging import Autologging
 
 _ADDRESSES = (
     ("mlflow.tracking._tracking_service.utils", "_tracking_uri"),
@@ -51,12 +52,11 @@ def addressed(uri: str) -> Iterator[None]:
 class FluentState:
     """What `mlflow.log_metric(…)` and its like go by. Taken when a step begins, put back when it has ended."""
 
-    addresses: dict[tuple[str, str], Any] = field(default_factory=dict)
-    of_thread: dict[str, Any] = field(default_factory=dict)
-    active: list[Any] = field(default_factory=list)
-    runs: list[Any] = field(default_factory=list)
-    autologging: dict[str, Any] = field(default_factory=dict)
-    import_hooks: dict[str, list[Any]] = field(default_factory=dict)
+    addresses: Mapping[tuple[str, str], Any]
+    of_thread: Mapping[str, Any]
+    active: list[Any]
+    runs: list[Any]
+    autologging: Autologging
 
     @classmethod
     def taken(cls) -> FluentState:
@@ -68,8 +68,7 @@ class FluentState:
             {name: _value(getattr(fluent, name, None)) for name in _OF_A_THREAD},
             list(runs),
             runs,
-            copy.deepcopy(_integrations()),
-            {name: list(hooks) for name, hooks in _import_hooks().items()},
+            Autologging.taken(),
         )
         runs.clear()
         for module, name in _ADDRESSES:
@@ -78,25 +77,13 @@ class FluentState:
 
     def put_back(self) -> None:
         fluent = importlib.import_module("mlflow.tracking.fluent")
-        self._put_autologging_back()
+        self.autologging.put_back()
         _set_tracking_uri(self.addresses[_ADDRESSES[0]])
         for (module, name), value in self.addresses.items():
             setattr(importlib.import_module(module), name, value)
         for name, value in self.of_thread.items():
             _set(fluent, name, value)
         self.runs[:] = self.active
-
-    def _put_autologging_back(self) -> None:
-        """Patches stay in the libraries; configuration says what they do, and hooks what happens to libraries to come."""
-        integrations, hooks = _integrations(), _import_hooks()
-        for name in list(integrations):
-            integrations[name] = self.autologging.get(name, {})  # an empty one is off
-        for name in [name for name, waiting in hooks.items() if waiting]:
-            before = self.import_hooks.get(name)
-            if before:
-                hooks[name] = before
-            else:
-                del hooks[name]
 
 
 def begin(uri: str, run_id: str, *, autolog: bool) -> None:
@@ -113,7 +100,8 @@ def end(run_id: str, *, failed: bool) -> None:
     """End runs that the step left open below its own, and what watches its own; its own is ended by who began it."""
     import mlflow
 
-    _flush(mlflow)
+    if mlflow.active_run() is not None:
+        flush(mlflow)
     while (active := mlflow.active_run()) is not None:
         own = active.info.run_id == run_id
         mlflow.end_run("FAILED" if failed else "FINISHED")
@@ -121,13 +109,12 @@ def end(run_id: str, *, failed: bool) -> None:
             return
 
 
-def _flush(mlflow: Any) -> None:
-    if mlflow.active_run() is None:
-        return
+def flush(mlflow: Any) -> None:
+    """Wait for what was logged with `synchronous=False`."""
     for name in ("flush_async_logging", "flush_artifact_async_logging"):
-        flush = getattr(mlflow, name, None)
-        if flush is not None:
-            flush()
+        waiting = getattr(mlflow, name, None)
+        if waiting is not None:
+            waiting()
 
 
 def _set_tracking_uri(uri: Any) -> None:
@@ -147,11 +134,3 @@ def _set(module: Any, name: str, value: Any) -> None:
         kept.set(value)
     elif hasattr(module, name):
         setattr(module, name, value)
-
-
-def _integrations() -> dict[str, Any]:
-    return importlib.import_module("mlflow.utils.autologging_utils").AUTOLOGGING_INTEGRATIONS  # type: ignore[no-any-return]
-
-
-def _import_hooks() -> dict[str, list[Any]]:
-    return importlib.import_module("mlflow.utils.import_hooks")._post_import_hooks  # type: ignore[no-any-return]

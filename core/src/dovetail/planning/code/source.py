@@ -131,6 +131,10 @@ def pin(path: str, data: bytes) -> None:
     _pinned[path] = data
 
 
+def is_pinned(path: str) -> bool:
+    return path in _pinned
+
+
 def content(path: str) -> bytes:
     """The file's content, or what is imported in its place. Raises OSError as `open` does."""
     return _pinned[path] if path in _pinned else _read(path)

@@ -1,0 +1,21 @@
+"""What orchestrators and step operators state alike of how they run steps."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from dovetail.components.component import Capability, Component
+
+
+class Runner(Component):
+    """`capabilities` say which of a step's settings it honours. `runs_images`: workers run in container images, so steps need one."""
+
+    runs_images: ClassVar[bool] = False
+
+    def default_image(self) -> str | None:
+        """The image for steps whose environment asks for nothing; None has one built."""
+        return None
+
+    def shares_folders(self) -> bool:
+        """Whether its workers find folders of the submitter's machine at the same paths: those of each job."""
+        return Capability.REMOTE not in self.capabilities

@@ -1,0 +1,54 @@
+"""What keeps a plan's steps from getting the container images that they run in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dovetail.components.image_builder import ImageBuilder
+from dovetail.errors import DovetailError
+from dovetail.planning.workspace import Workspace, runs_images
+from dovetail.values.plan import Decision, Plan, PlanStep
+
+
+def image_problems(plan: Plan, workspace: Workspace) -> Iterator[str]:
+    """One sentence each, with its cure; steps that are not going to run need no image."""
+    running = [step for step in plan.steps if step.decision in (Decision.RUN, Decision.LATER) and runs_images(workspace, step.options)]
+    for step in running:
+        if step.image is None:
+            yield _nothing_builds(step, workspace)
+    if any(step.image in plan.images for step in running):
+        from dovetail.stack.checks import check_components
+
+        needed = [kind for kind in ("image_builder", "container_registry") if kind in workspace.stack.components]
+        yield from check_components(workspace.stack, needed)
+    for image in dict.fromkeys(step.image for step in running if step.image and step.image not in plan.images):
+        yield from _differences(image, plan, workspace)
+
+
+def _nothing_builds(step: PlanStep, workspace: Workspace) -> str:
+    kind = "step operator" if step.options.get("step_operator") else "orchestrator"
+    name = workspace.stack.components[kind.replace(" ", "_")].name
+    return (
+        f"Step '{step.invocation}' runs in a container image, by {kind} '{name}', and stack '{workspace.stack.name}' has no image builder. "
+        f"Add one: dovetail stack update {workspace.stack.name} --image-builder NAME; or give the step an image that holds Dovetail and what "
+        "it imports: @step(environment=Environment(image=…))."
+    )
+
+
+def _differences(image: str, plan: Plan, workspace: Workspace) -> Iterator[str]:
+    """Whether a given image holds Dovetail and its plugins as the plan names them, where that can be told cheaply."""
+    builder = workspace.stack.build(ImageBuilder)
+    try:
+        found = builder.versions_in(image) if builder is not None else None
+    except DovetailError as error:
+        yield str(error)
+        return
+    if found is None:
+        return
+    for name, version in plan.versions.items():
+        if found.get(name) != version:
+            there = f"{name} {found[name]}" if name in found else f"no {name}"
+            yield (
+                f"Image {image} holds {there}, and the run is planned with {name} {version}. Install {name}=={version} in it, or leave the "
+                "image out, so that one is built."
+            )

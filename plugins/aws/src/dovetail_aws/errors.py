@@ -1,0 +1,154 @@
+"""What AWS and its client library complain of, as Dovetail's errors with their cures: the only place that knows their names.
+
+Each is a StoreError, and the kind of OSError by which the interface of artifact stores tells what happened:
+
+    S3Error                the store cannot be used as configured
+    ├── Denied             a PermissionError: no credentials, wrong or expired ones, or not enough rights
+    ├── Unreachable        a ConnectionError: nobody listens, the connection broke, or the service is overloaded
+    └── NoAnswer           a TimeoutError
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from dovetail.errors import StoreError
+
+ABSENT = frozenset({"NoSuchKey", "404", "NotFound", "NoSuchVersion"})
+TAKEN = frozenset({"PreconditionFailed", "412"})
+COMPLETED = frozenset({"NoSuchUpload"})  # what is said of a multipart upload that has been completed, or removed
+CONFLICT = frozenset({"ConditionalRequestConflict", "OperationAborted", "409"})
+UNCERTAIN = (ConnectionError, TimeoutError)  # after these nobody knows whether the request was carried out
+
+_RIGHTS = {
+    "PutObject": "s3:PutObject",
+    "CreateMultipartUpload": "s3:PutObject",
+    "UploadPart": "s3:PutObject",
+    "CompleteMultipartUpload": "s3:PutObject",
+    "GetObject": "s3:GetObject and s3:ListBucket",
+    "HeadObject": "s3:GetObject and s3:ListBucket",
+    "ListObjectsV2": "s3:ListBucket",
+    "DeleteObject": "s3:DeleteObject",
+    "DeleteObjects": "s3:DeleteObject",
+}
+_CHECK_KEY = "Check `key` and `secret`, or what `aws sts get-caller-identity` says"
+_SIGN_IN = "Sign in again (`aws sso login`, or a new key), or use credentials that renew themselves: a role, a profile"
+_FIND_ENDPOINT = "Check `endpoint_url` and `region`, and that the address can be reached from here"
+_LATER = "Try again later; if it goes on, raise `attempts`, or lower `max_concurrency`"
+_CURES = {
+    "InvalidAccessKeyId": _CHECK_KEY,
+    "SignatureDoesNotMatch": _CHECK_KEY,
+    "InvalidToken": _SIGN_IN,
+    "ExpiredToken": _SIGN_IN,
+    "ExpiredTokenException": _SIGN_IN,
+    "TokenRefreshRequired": _SIGN_IN,
+    "RequestTimeTooSkewed": "Set this machine's clock, which differs too much from the service's",
+    "RequestExpired": "Set this machine's clock, which differs too much from the service's",
+    "NoSuchBucket": "Create the bucket, or correct `path`",
+    "PermanentRedirect": "Set `region` to the bucket's own",
+    "AuthorizationHeaderMalformed": "Set `region` to the bucket's own",
+    "IllegalLocationConstraintException": "Set `region` to the bucket's own",
+    "InvalidBucketName": "Correct the bucket's name in `path`",
+    "400": "Check that the credentials have not expired, and `region`",
+    "301": "Set `region` to the bucket's own",
+    "EntityTooLarge": "Raise what the service takes at once, or store smaller files",
+    "NotImplemented": "The service lacks something of S3 that is needed here; use another one",
+    "MethodNotAllowed": "Check `endpoint_url`: what answers there does not speak S3",
+}
+_DENIED = frozenset(
+    {
+        "AccessDenied", "AllAccessDisabled", "AccountProblem", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken",
+        "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired", "RequestTimeTooSkewed", "RequestExpired",
+        "Forbidden", "Unauthorized", "403", "401",
+    }
+)  # fmt: skip
+_UNCREDITED = (
+    "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError", "SSOError",
+    "InfiniteLoopConfigError", "ConfigNotFound",
+)  # fmt: skip
+
+
+class S3Error(StoreError, OSError):
+    pass
+
+
+class Denied(S3Error, PermissionError):
+    pass
+
+
+class Unreachable(S3Error, ConnectionError):
+    pass
+
+
+class NoAnswer(S3Error, TimeoutError):
+    pass
+
+
+def absent(path: str) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, "there is no such object", path)
+
+
+@contextmanager
+def explained(where: str, path: str) -> Iterator[None]:
+    """Whatever the client library raises inside, as an error of this module. `where`: the bucket and its address, for the message."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise translated(error, where, path) from error
+
+
+def translated(error: Exception, where: str, path: str) -> Exception:
+    from botocore.exceptions import ClientError
+
+    if isinstance(error, ClientError):
+        return _refused(error, where, path)
+    return _unasked(error, where, path)
+
+
+def code_of(error: Any) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def retries_of(error: Any) -> int:
+    """How often the request had been made before this answer came."""
+    return int(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0))
+
+
+def _refused(error: Any, where: str, path: str) -> Exception:
+    """The service answered."""
+    code, status = code_of(error), int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    if code in ABSENT:
+        return absent(path)
+    said = str(error.response.get("Error", {}).get("Message", "")).strip().rstrip(".")
+    what = f"{where} refused {error.operation_name} of '{path}' ({code}{f': {said}' if said and said != code else ''})"
+    if code in _DENIED or status in (401, 403):
+        right = _RIGHTS.get(error.operation_name, "s3:*")
+        cure = _CURES.get(code, f"Allow {right} on the bucket to these credentials, and the use of its KMS key if it has one")
+        return Denied(f"{what}. {cure}.")
+    if status >= 500 or code in CONFLICT or code in ("SlowDown", "Throttling", "RequestLimitExceeded", "RequestTimeout"):
+        return Unreachable(f"{what}. {_LATER}.")
+    return S3Error(f"{what}. {_CURES.get(code, 'Check the fields of the store')}.")
+
+
+def _unasked(error: Exception, where: str, path: str) -> Exception:
+    """The service was not asked, or its answer got lost."""
+    from botocore import exceptions as known
+
+    said = str(error).strip().rstrip(".")
+    what = f"{where} could not be asked for '{path}': {said}"
+    if isinstance(error, (known.ReadTimeoutError, known.ConnectTimeoutError)):
+        return NoAnswer(f"{what}. {_FIND_ENDPOINT}; or raise `read_timeout`.")
+    if isinstance(error, known.SSLError):
+        return Unreachable(f"{what}. Check the certificate of `endpoint_url`; AWS_CA_BUNDLE names the authorities to trust.")
+    if isinstance(error, (known.ConnectionError, known.HTTPClientError, known.ResponseStreamingError, known.IncompleteReadError)):
+        return Unreachable(f"{what}. {_FIND_ENDPOINT}.")
+    if isinstance(error, known.ProfileNotFound):
+        return Denied(f"{what}. Correct `profile`, or add it by `aws configure --profile NAME`.")
+    if isinstance(error, tuple(getattr(known, name) for name in _UNCREDITED)):
+        return Denied(f"{what}. Set `key` and `secret`, a `profile`, AWS_ACCESS_KEY_ID, or the machine's role; or {_SIGN_IN.lower()}.")
+    return S3Error(f"{what}. Check the fields of the store.")

@@ -1,0 +1,102 @@
+"""Servers that speak S3, on loopback, for all tests of a session; nothing of this user's own credentials."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from dovetail.components import Secret
+from dovetail.local.orchestrator import LocalOrchestrator
+from dovetail.testing.trial import isolate, project_in
+from emulator import Emulator, emulator
+from front import Front, front
+
+KEYS = {"key": Secret("testing"), "secret": Secret("testing-secret-8f3a")}
+
+
+@pytest.fixture(autouse=True)
+def own_aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable, file or machine's role of this user's says who asks, or where."""
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "aws-credentials"))
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Emulator]:
+    """moto, which lets everybody do everything, with a bucket `trial`."""
+    with emulator() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def guarded() -> Iterator[Emulator]:
+    """moto, which lets nobody do anything once its bucket has been made."""
+    with emulator(INITIAL_NO_AUTH_ACTION_COUNT="1") as running:
+        yield running
+
+
+@pytest.fixture
+def watched(s3: Emulator) -> Iterator[Front]:
+    """The same server, with somebody before it who notes every request and can let it fail."""
+    with front(s3.port) as standing:
+        yield standing
+
+
+@pytest.fixture
+def make_store(s3: Emulator) -> Callable[..., Any]:
+    """A store below a prefix of the test's own; fields may be given."""
+    from dovetail_aws.artifact_store import S3ArtifactStore
+
+    prefix = uuid.uuid4().hex
+
+    def make(**fields: Any) -> S3ArtifactStore:
+        given = {"path": f"s3://trial/{prefix}", "endpoint_url": s3.url, **KEYS, **fields}
+        store = S3ArtifactStore(**{name: value for name, value in given.items() if value is not None})
+        store.called("bucket", "s3")
+        return store
+
+    return make
+
+
+@pytest.fixture
+def store(make_store: Callable[..., Any], watched: Front) -> Any:
+    """A store whose requests are seen."""
+    return make_store(endpoint_url=watched.url)
+
+
+@dataclass
+class Project:
+    """A project of the test's own. `steps`: the module `bucket_steps.py` in it."""
+
+    trials: Any
+    steps: Any
+    folder: Path
+
+    def on(self, *components: Any, **options: Any) -> Any:
+        return self.trials.on(LocalOrchestrator(**options), *components)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    isolate(tmp_path, monkeypatch)
+    folder = tmp_path / "project"
+    with project_in(folder, monkeypatch) as trials:
+        shutil.copy(Path(__file__).with_name("bucket_steps.py"), folder / "bucket_steps.py")
+        sys.modules.pop("bucket_steps", None)
+        yield Project(trials, importlib.import_module("bucket_steps"), folder)
+    sys.modules.pop("bucket_steps", None)

@@ -1,0 +1,156 @@
+"""Images built by a Docker-compatible engine."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dovetail.components import ContainerRegistry
+from dovetail.errors import ConfigurationError, DovetailError, ImageError
+from dovetail_docker.engine import connect
+from dovetail_docker.pip_options import PipOptions
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+# Every engine knows this build argument, hands it to the instructions that run, and keeps it out of layers, image history
+# and cache; that is why pip's configuration, which may hold a password, travels by it. Nothing here speaks FTP.
+_CARRIER = "FTP_PROXY"
+_FILE = "/dev/shm/pip.conf"  # noqa: S108  # memory of the build's container, which no layer holds
+LIST_VERSIONS = "import importlib.metadata as m, json; print(json.dumps({d.metadata['Name']: d.version for d in m.distributions()}))"
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "arm": "armv7l", "386": "i686"}
+
+
+class DockerImageBuilder(PipOptions):
+    """Builds, keeps and pushes images by the engine that `host` or DOCKER_HOST names, with its classic builder: buildx is not needed."""
+
+    host: str | None = field(
+        default=None, metadata={"help": "Address of the engine, as unix:///run/docker.sock or tcp://host:2376; DOCKER_HOST, else the local one, when not set."}
+    )
+    base: str = field(default="python:{python}-slim", metadata={"help": "Image to build from; {python} stands for the version that a step asks for."})
+    platform: str | None = field(default=None, metadata={"help": "What images are for, as linux/amd64; the engine's own when not set."})
+    build_args: dict[str, str] = field(default_factory=dict, metadata={"help": "Build arguments; they may be seen in the image's history, so none is secret."})
+    network: str | None = field(default=None, metadata={"help": "The build's network, such as 'host'; the engine's default when not set."})
+
+    def base_image(self, python: str) -> str:
+        return self.base.replace("{python}", python)
+
+    def traits(self) -> Mapping[str, str]:
+        arguments = {f"build-arg {name}": value for name, value in self.build_args.items()}
+        return {**arguments, **({"platform": self.platform} if self.platform else {})}
+
+    def machine(self) -> str:
+        return machine_of(self.platform) or super().machine()
+
+    def install(self, arguments: Sequence[str]) -> str:
+        plain = shlex.join(["python", "-m", "pip", "install", *arguments])
+        if not self.pip_configuration():
+            return f"RUN {plain}"
+        return f'RUN printf %s "${_CARRIER}" > {_FILE}; PIP_CONFIG_FILE={_FILE} {plain}; ended=$?; rm -f {_FILE}; exit $ended'
+
+    def find(self, reference: str) -> bool:
+        return self._image(reference) is not None
+
+    def build(self, context: Path, reference: str) -> None:
+        from docker.errors import APIError, BuildError
+
+        arguments = {name: value for name, value in ((_CARRIER, self.pip_configuration()),) if value}
+        dockerfile = (context / "Dockerfile").read_text(encoding="utf-8")
+        log: list[Mapping[str, Any]] = []
+        try:
+            answers = self._client().api.build(
+                path=str(context), tag=reference, rm=True, forcerm=True, decode=True, platform=self.platform, network_mode=self.network,
+                buildargs={**self.build_args, **arguments},
+            )  # fmt: skip
+            log.extend(answers)
+        except (BuildError, APIError, OSError) as error:
+            log.append({"error": str(getattr(error, "explanation", None) or error)})
+        if any("error" in entry for entry in log):
+            said = "".join(str(entry.get("stream") or entry.get("error") or "") for entry in log)
+            raise self.failed(reference, said, dockerfile, _last_step(log), self.hidden()) from None
+
+    def push(self, reference: str, registry: ContainerRegistry) -> None:
+        from docker.errors import APIError
+
+        credentials = registry.credentials()
+        login = {"username": credentials.username, "password": credentials.password.reveal()} if credentials else None
+        try:
+            answers = list(self._client().api.push(reference, stream=True, decode=True, auth_config=login))
+            problem = next((str(answer["error"]) for answer in answers if "error" in answer), None)
+        except (APIError, OSError) as error:
+            problem = str(getattr(error, "explanation", None) or error)
+        if problem is not None:
+            raise ImageError(
+                f"Image {reference} could not be pushed to container registry '{registry.name}': {problem}. Check its uri, and that its user may write there."
+            )
+
+    def versions_in(self, reference: str) -> Mapping[str, str] | None:
+        """Asked of a container of the image, once per image; None where the engine does not have the image."""
+        from docker.errors import ContainerError
+
+        image = self._image(reference)
+        if image is None:
+            return None
+        known: dict[str, Mapping[str, str]] = self.__dict__.setdefault("_versions", {})
+        if image.id not in known:
+            try:
+                said = self._client().containers.run(image.id, ["-c", LIST_VERSIONS], entrypoint=["python"], remove=True, network_mode="none", stdout=True)
+            except (ContainerError, OSError, DovetailError) as error:
+                raise ImageError(
+                    f"Image {reference} has no `python` that starts: {str(error).strip().splitlines()[-1]}. Steps need one on its PATH."
+                ) from None
+            known[str(image.id)] = listed_versions(said.decode())
+        return known[image.id]
+
+    def check(self) -> list[str]:
+        try:
+            self._client().ping()
+        except (DovetailError, OSError) as error:
+            return [f"Image builder '{self.name}' cannot build: {error}"]
+        return []
+
+    def _image(self, reference: str) -> Any:
+        from docker.errors import APIError, ImageNotFound
+
+        try:
+            return self._client().images.get(reference)
+        except ImageNotFound:
+            return None
+        except (APIError, OSError) as error:
+            raise ImageError(f"Image builder '{self.name}' cannot tell whether there is an image {reference}: {error}") from None
+
+    def _client(self) -> DockerClient:
+        """Raises ImageError where the engine does not answer."""
+        made: DockerClient | None = self.__dict__.get("_connected")
+        if made is None:
+            try:
+                made = connect(self.host, 1)
+            except (ConnectionError, ConfigurationError) as error:
+                raise ImageError(str(error)) from error
+            made.api.timeout = None  # a line of a build may take long to appear
+            self._connected = made
+        return made
+
+
+def machine_of(platform: str | None) -> str | None:
+    """The processor of a platform such as `linux/arm64/v8`, as Python names it."""
+    parts = (platform or "").split("/")
+    return _MACHINES.get(parts[1], parts[1]) if len(parts) > 1 else None
+
+
+def listed_versions(said: str) -> Mapping[str, str]:
+    """What LIST_VERSIONS printed, with names normalised."""
+    listed = json.loads(said.strip().splitlines()[-1])
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in listed.items() if name}
+
+
+def _last_step(log: Iterable[Mapping[str, Any]]) -> int | None:
+    """Which of the Dockerfile's instructions was begun last."""
+    said = "".join(str(entry.get("stream") or "") for entry in log)
+    found = re.findall(r"^(?:Step|STEP) (\d+)/\d+ ?:", said, re.MULTILINE)
+    return int(found[-1]) if found else None

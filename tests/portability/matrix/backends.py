@@ -1,0 +1,107 @@
+"""The two axes: what runs steps, and what keeps artifacts and records. A further backend is one more declaration here."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[3]
+Configure = Callable[[Path], Mapping[str, Any]]  # from the folder of a trial to a component's configuration, as in a stack file
+
+
+@contextlib.contextmanager
+def nothing_started() -> Iterator[Configure]:
+    yield lambda folder: {}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One orchestrator or artifact store. `service` starts what it needs for all tests of a session, and skips them where it cannot.
+
+    `plugin`: the module that must be installed. `fields`: configuration that is always the same. `variables`: set while a
+    pipeline runs on it, for `${…}` in the configuration. `refuses`: the settings that it cannot honour, as preflight names
+    them; a refusal of anything else is a difference.
+    """
+
+    title: str
+    flavor: str
+    service: Callable[[], AbstractContextManager[Configure]] = nothing_started
+    plugin: str = "dovetail"
+    fields: Mapping[str, Any] | None = None
+    variables: Mapping[str, str] | None = None
+    refuses: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Backend:
+    orchestrator: Axis
+    store: Axis
+
+    @property
+    def title(self) -> str:
+        return f"{self.orchestrator.title} × {self.store.title}"
+
+    @property
+    def refuses(self) -> frozenset[str]:
+        return self.orchestrator.refuses | self.store.refuses
+
+    def is_installed(self) -> bool:
+        return all(importlib.util.find_spec(axis.plugin) is not None for axis in (self.orchestrator, self.store))
+
+
+@contextlib.contextmanager
+def docker_engine() -> Iterator[Configure]:
+    """An image of this Python, into which this environment and the sources are mounted: nothing is built."""
+    import dovetail
+    import dovetail_aws
+    import dovetail_docker
+    from dovetail_docker.testing import DockerEngine, python_image
+
+    sources = {str(Path(str(module.__file__)).resolve().parents[1]) for module in (dovetail, dovetail_docker, dovetail_aws)}
+    mounted = [f"{folder}:{folder}:ro" for folder in sorted({sys.prefix, *sources})]
+    with DockerEngine() as engine:
+        image = python_image(engine)
+        yield lambda folder: {
+            "host": engine.host, "image": image, "python": f"{sys.prefix}/bin/python", "network": "host", "volumes": mounted, "workers": 4
+        }  # fmt: skip
+
+
+@contextlib.contextmanager
+def s3_server() -> Iterator[Configure]:
+    """The emulator with which the plugin's own tests work."""
+    place = ROOT / "plugins" / "aws" / "tests" / "emulator.py"
+    spec = importlib.util.spec_from_file_location("portability_s3_emulator", place)
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.emulator() as server:
+        yield lambda folder: {"path": f"s3://trial/{uuid.uuid4().hex}", "endpoint_url": server.url}
+
+
+@contextlib.contextmanager
+def folder_of_the_trial() -> Iterator[Configure]:
+    yield lambda folder: {"path": str(folder / "store")}
+
+
+THREADS = Axis("local threads", "local")
+PROCESSES = Axis("local processes", "local", fields={"processes": True})
+DOCKER = Axis("docker", "docker", docker_engine, plugin="dovetail_docker")
+
+FOLDER = Axis("local folder", "local", folder_of_the_trial)
+S3 = Axis(
+    "S3", "s3", s3_server, plugin="dovetail_aws",
+    fields={"key": "${PORTABILITY_S3_KEY}", "secret": "${PORTABILITY_S3_SECRET}", "trusted": True},
+    variables={"PORTABILITY_S3_KEY": "testing", "PORTABILITY_S3_SECRET": "testing-secret-8f3a"},
+)  # fmt: skip
+
+ORCHESTRATORS = (THREADS, PROCESSES, DOCKER)
+STORES = (FOLDER, S3)
+REFERENCE = Backend(THREADS, FOLDER)
+BACKENDS = tuple(Backend(orchestrator, store) for store in STORES for orchestrator in ORCHESTRATORS)
