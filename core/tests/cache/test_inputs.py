@@ -288,7 +288,7 @@ def test_a_fully_cached_run_submits_nothing(install_plugin, apply_stack) -> None
         SUBMITTED = []
 
         class Counting(Orchestrator):
-            capabilities = frozenset(Capability)
+            capabilities = frozenset(Capability) - {Capability.REMOTE}
             def submit(self, plan, run):
                 SUBMITTED.append(plan.run_id)
                 run.drive(lambda task: task.run_here(), slots=1)

@@ -249,6 +249,25 @@ def test_a_module_that_a_step_imports_when_it_runs_is_no_reading_of_data(edited)
     assert edited.run() == {"imports": "cached"}
 
 
+def test_a_library_that_looks_for_its_own_version_lists_no_folder_of_the_project(edited) -> None:
+    edited.write(flow="""
+        from dovetail import pipeline, step
+
+        @step
+        def asks() -> bool:
+            from importlib import invalidate_caches, metadata
+            invalidate_caches()
+            return bool(metadata.version("dovetail"))
+
+        @pipeline
+        def p():
+            asks()
+    """)
+    assert edited.run() == {"asks": "completed"}
+    (edited.folder / "notes.txt").write_text("new")
+    assert edited.run() == {"asks": "cached"}
+
+
 def test_another_component_in_the_stack_runs_the_steps_again_that_asked_for_it(edited, apply_stack, isolated, store_root) -> None:
     same = ("local", "default", {"path": str(store_root)})
     apply_stack("one", artifact_store=same, model_deployer=("local", "d1", {}), experiment_tracker=("local", "t1", {"path": str(isolated / "t1")}))

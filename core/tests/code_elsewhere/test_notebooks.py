@@ -151,7 +151,8 @@ def test_a_global_that_only_has_the_name_of_a_local_is_no_matter(notebook) -> No
 def test_a_changed_cell_is_another_result_and_an_unchanged_one_is_cached(notebook) -> None:
     run = _RUN.replace("GAVE", "FIRST")
     again = 'run = p()\nprint("GAVE", run.steps["work"].status, run.steps["work"].output.load())'
-    said = notebook("@step\ndef work() -> int:\n    return 1", run, again.replace("GAVE", "SAME"), "@step\ndef work() -> int:\n    return 2", again)
+    used = "import math\nfrom enum import Enum\nRATE = 1.5\nNAMES = ('a', 'b')\nclass Mode(Enum):\n    ON = 1\ndef helper(x=Mode.ON):\n    return math.floor(RATE) * len(NAMES) * x.value"
+    said = notebook(used, "@step\ndef work() -> int:\n    return 1 + 0 * helper()", run, again.replace("GAVE", "SAME"), "@step\ndef work() -> int:\n    return 2", again)
     assert "FIRST 1" in said
     assert said.partition("SAME ")[2].splitlines()[0] == "cached 1"
     assert gave(said).endswith("2")

@@ -77,6 +77,13 @@ def test_packages_in_a_src_layout_with_namespaces_and_resources(programs, far, w
     assert loaded() == ["hello", "from a namespace", "late", "shop.flow"]
 
 
+def test_a_package_that_is_run_as_a_program(programs, far, write_all) -> None:
+    write_all({"shop/__init__.py": "", "shop/__main__.py": _FLOW, "data/words.txt": "words"})
+    programs.run("-m", "shop")
+    words, folder, beside = loaded()
+    assert (words, beside) == ("words", f"{folder}/shop")
+
+
 def test_modules_that_an_import_hook_found_are_imported_from_where_they_are(programs, far, write_all) -> None:
     """As what `pip install -e` of some tools leaves behind does."""
     write_all({

@@ -143,6 +143,25 @@ def test_a_log_that_holds_any_text_is_kept() -> None:
     assert run.steps["speaks"].log().startswith("\u00fc \U0001f600 ")
 
 
+def test_a_log_record_reads_alike_wherever_its_step_runs(make_module) -> None:
+    flow = make_module("""
+        import logging
+        from dovetail import pipeline, step
+
+        @step
+        def speaks() -> int:
+            logging.getLogger("oven").warning("it is %s", "hot")
+            return 1
+
+        @pipeline
+        def p():
+            speaks.with_options(id="here")()
+            speaks.with_options(id="there", isolated=True)()
+    """)
+    run = flow.p()
+    assert [run.steps[name].log().splitlines()[-1] for name in ("here", "there")] == ["WARNING oven: it is hot"] * 2
+
+
 def test_the_log_of_a_cached_step_is_that_of_the_run_that_made_it() -> None:
     @step
     def speaks() -> int:

@@ -83,4 +83,4 @@ def test_a_run_on_a_store_that_went_away_ends_with_a_sentence_and_can_be_resumed
         trial.run(project.steps.diamond)
     found = verify(project.on(make_store()).client.ledger)
     assert found.is_sound, found.findings
-    assert trial.run(project.steps.diamond).steps["summed"].output.load() == 6
+    assert trial.run(project.steps.diamond).steps["summed"].output.load() == 9

@@ -5,12 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dovetail.components import Secret
+from dovetail.testing.trial import TrialProject, isolate, project_in
 from dovetail_docker import testing
+from dovetail_docker.container_registry import OciRegistry
+from dovetail_docker.image_builder import DockerImageBuilder
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+from index import WheelIndex  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -31,13 +38,57 @@ def python_image(engine: testing.DockerEngine) -> str:
     return testing.python_image(engine)
 
 
-@pytest.fixture(scope="session")
-def registry() -> Iterator[testing.LocalRegistry]:
+def _registry(password: str | None) -> Iterator[testing.LocalRegistry]:
     try:
-        started = testing.LocalRegistry().__enter__()
+        started = testing.LocalRegistry(password).__enter__()
     except testing.Unavailable as reason:
         pytest.skip(str(reason))
     try:
         yield started
     finally:
         started.__exit__()
+
+
+@pytest.fixture(scope="session")
+def registry() -> Iterator[testing.LocalRegistry]:
+    """Lets everybody in."""
+    yield from _registry(None)
+
+
+@pytest.fixture(scope="session")
+def guarded() -> Iterator[testing.LocalRegistry]:
+    """Lets in who has the password."""
+    yield from _registry("p4ssword-of-the-registry-0815")
+
+
+@pytest.fixture(scope="session")
+def wheels() -> Iterator[WheelIndex]:
+    """What is installed here, for pip in builds, which have no network but this machine's loopback."""
+    with WheelIndex(["dovetail", "dovetail-docker"]) as index:
+        yield index
+
+
+@pytest.fixture
+def building(engine: testing.DockerEngine, python_image: str, wheels: WheelIndex) -> dict[str, Any]:
+    """The configuration of an image builder on the engine."""
+    return {
+        "host": engine.host, "base": python_image, "network": "host", "no_index": True, "trusted_hosts": ["127.0.0.1"],
+        "find_links": Secret(wheels.url),
+    }  # fmt: skip
+
+
+@pytest.fixture
+def image_builder(building: dict[str, Any]) -> DockerImageBuilder:
+    return DockerImageBuilder(**building).called("builder", "docker")
+
+
+@pytest.fixture
+def pushing_to(guarded: testing.LocalRegistry) -> OciRegistry:
+    return OciRegistry(uri=f"{guarded.uri}/team", username=guarded.user, password=Secret(guarded.password)).called("registry", "oci")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrialProject]:
+    isolate(tmp_path, monkeypatch)
+    with project_in(tmp_path / "project", monkeypatch) as made:
+        yield made

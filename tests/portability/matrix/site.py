@@ -42,14 +42,17 @@ class Site:
     def client(self) -> Client:
         return Client()
 
-    def run(self, where: str, /, parameters: Mapping[str, Any] | None = None, **options: Any) -> Run:
-        """Run a pipeline, `module:name`, until it ends, whatever comes of it. `options`: those of `with_options`."""
+    def run(self, where: str, /, parameters: Mapping[str, Any] | None = None, *, noted: bool = True, **options: Any) -> Run:
+        """Run a pipeline, `module:name`, until it ends, whatever comes of it. `options`: those of `with_options`.
+
+        `noted`: its whole record is to be that of the reference; without it the case notes what has to be.
+        """
         pipeline = self.pipeline(where).with_options(run_name=self._next_name(), **options)
         try:
             run = pipeline(**(parameters or {}))
         except RunFailed as failed:
             run = failed.run
-        return self.note_run(run)
+        return self.note_run(run) if noted else run
 
     def pipeline(self, where: str) -> Pipeline[Any]:
         """As its module is now."""
@@ -62,11 +65,11 @@ class Site:
         """Resume it; `elsewhere`: on another stack of the same store, that of local threads."""
         return self.note_run(Client(_BESIDE if elsewhere else None).resume(run), "resumed")
 
-    def dovetail(self, *arguments: str) -> str:
-        """What the command prints."""
+    def dovetail(self, *arguments: str, fails: bool = False) -> str:
+        """What the command prints; where it `fails`, also what it says of that."""
         done = subprocess.run([sys.executable, "-c", "from dovetail.cli import main; main()", *arguments], capture_output=True, text=True, encoding="utf-8", check=False)
-        assert done.returncode == 0, f"dovetail {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        assert done.returncode == int(fails), f"dovetail {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + (done.stderr if fails else "")
 
     def edit(self, name: str, before: str, after: str) -> None:
         """Change a file of the project."""

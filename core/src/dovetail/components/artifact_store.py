@@ -90,6 +90,11 @@ class ArtifactStore(Component):
         """The folder as a path on this machine, where objects can be read in place; None when they have to be fetched."""
         return None
 
+    @property
+    def is_far(self) -> bool:
+        """Whether each request takes long, so that it pays to ask for many things at once."""
+        return self.local_folder("") is None
+
     def local_folders(self) -> Sequence[Path]:
         root = self.local_folder("")
         return (root,) if root is not None else ()

@@ -136,7 +136,7 @@ def give_up(
     started = (records.attempt(step.invocation, number) or {}).get("started", time.time())
     outcome = {
         "status": ending(error).value, "attempt": number, "started": started, "ended": time.time(), "inputs": dict(inputs),
-        "outputs": {}, "error": describe_error(error), "log": True,
+        "outputs": {}, "error": told_error(workspace, error), "log": True,
     }  # fmt: skip
     if retries(step, number, error):
         records.end_attempt(step.invocation, number, outcome)
@@ -392,9 +392,14 @@ def _outcome(
     }
     record.update({name: value for name, value in optional.items() if value})
     if error is not None:
-        secrets = attempt.workspace.stack.secrets()
-        record["error"] = {name: redact(text, secrets) for name, text in describe_error(error).items()}
+        record["error"] = told_error(attempt.workspace, error)
     return record
+
+
+def told_error(workspace: Workspace, error: BaseException) -> dict[str, str]:
+    """What records say of an error, secrets hidden."""
+    secrets = workspace.stack.secrets()
+    return {name: redact(text, secrets) for name, text in describe_error(error).items()}
 
 
 def describe_error(error: BaseException) -> dict[str, str]:
@@ -411,13 +416,15 @@ def ending(error: BaseException) -> Status:
 
 
 def flush(scope: StepScope) -> None:
-    """Store what the step printed since the last chunk, secrets hidden."""
-    lines, scope.log = scope.log, []
-    if lines:
-        number, scope.chunks = scope.chunks, scope.chunks + 1
-        text = redact("".join(lines), scope.workspace.stack.secrets())
-        run = scope.step_run
-        scope.workspace.ledger.run(run.run_id).add_log(run.name, run.attempt, number, text)
+    """Store what the step printed since the last chunk, secrets hidden. A chunk that could not be stored is tried again as it is."""
+    records = scope.workspace.ledger.run(scope.step_run.run_id)
+    with scope.flushing:
+        while scope.unsent or scope.log:
+            if not scope.unsent:
+                lines, scope.log = scope.log, []
+                scope.unsent = redact("".join(lines), scope.workspace.stack.secrets())
+            records.add_log(scope.step_run.name, scope.step_run.attempt, scope.chunks, scope.unsent)
+            scope.chunks, scope.unsent = scope.chunks + 1, ""
 
 
 def flush_all(run_id: str) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 from dovetail.execution.attempt import artifact_name, content_of, make_tracker, named_output
 from dovetail.execution.scope import with_artifacts
 from dovetail.execution.work import RunInfo
-from dovetail.ledger import layout
 from dovetail.planning.workspace import Workspace
 from dovetail.values.context import StepRun
 from dovetail.values.graph import OutputSpec
@@ -33,7 +32,7 @@ def cached_outcome(
 
 def _versions_of(workspace: Workspace, run: RunInfo, step: PlanStep, entry: Mapping[str, Any]) -> dict[str, Any]:
     """An entry's outputs with versions that count under this run's names: the newest if it is the same, else a new one."""
-    counts = workspace.store.stat(f"{layout.step(entry['run'], entry['invocation'])}/outcome.json") is not None
+    counts = workspace.ledger.cache.is_committed(entry)
     outputs = {}
     for spec in step.node.outputs:
         output = entry["outputs"][spec.name]

@@ -9,6 +9,8 @@ from typing import Any, TextIO
 
 from dovetail.execution.scope import current
 
+RECORD = "%(levelname)s %(name)s: %(message)s"  # of a log record in a process whose logging nobody has set up
+
 _lock = threading.Lock()
 _users = 0
 _before: tuple[TextIO, TextIO] | None = None
@@ -60,7 +62,7 @@ class capturing:  # noqa: N801  # reads as a sentence: with capturing()
                 _before = (sys.stdout, sys.stderr)
                 sys.stdout, sys.stderr = Tee(sys.stdout), Tee(sys.stderr)
                 _handler = _Records()
-                _handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+                _handler.setFormatter(logging.Formatter(RECORD))
                 logging.getLogger().addHandler(_handler)
 
     def __exit__(self, *_: object) -> None:

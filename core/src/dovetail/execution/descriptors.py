@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import logging
 import os
 import select
 import sys
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from dovetail.execution.capture import RECORD
 from dovetail.execution.scope import StepScope
 
 _LINGERING = 0.2  # seconds between looks whether the step has ended, where another program holds its output open
@@ -20,6 +22,8 @@ def descriptors_kept(scope: StepScope) -> Iterator[None]:
     """All output of the process is the scope's until the block ends, and then it is there."""
     sys.stdout.flush()
     sys.stderr.flush()
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(logging.Formatter(RECORD))  # as in the log of a step that has no process of its own
     kept = [_Descriptor(number, scope) for number in (1, 2)]
     try:
         yield

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dovetail.components.orchestrator import Task
 from dovetail.errors import RunCancelled
@@ -32,7 +32,11 @@ from dovetail.values.graph import Node
 from dovetail.values.plan import Decision, Plan, PlanStep, Status
 from dovetail.values.settings import Resources
 
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
+
 Listener = Callable[[str, Mapping[str, Any]], None]
+_WRITERS = 16  # records that are on their way to a store at once
 _PATIENCE = 5.0  # seconds that running steps have to end once the run is asked to stop
 _ENDED_BADLY = (Status.FAILED, Status.CANCELLED, Status.INTERRUPTED)
 
@@ -62,6 +66,8 @@ class Driver:
         self._pending: deque[StepTask] = deque()
         self._done: queue.SimpleQueue[StepTask | None] = queue.SimpleQueue()
         self._threads: StepThreads | None = None
+        self._writers: Executor | None = None
+        self._writing: dict[str, Future[bool]] = {}
         self._cancel = threading.Event()
         self._patience = 0.0
         self._stop_at_failure = plan.options.get("failure_policy", "stop") == "stop"
@@ -140,6 +146,8 @@ class Driver:
         """Let threads and workers go. Steps that still run were left behind."""
         if self._threads is not None:
             self._threads.close()
+        if self._writers is not None:
+            self._writers.shutdown()
         self.pool.close()
 
     def _drop_pending(self) -> None:
@@ -269,7 +277,26 @@ class Driver:
     def _from_cache(self, step: PlanStep, inputs: Mapping[str, Any], key: str | None, entry: Mapping[str, Any]) -> None:
         outcome = cached_outcome(self.workspace, self.info, step, inputs, key, entry)
         mirror_again(self.workspace, self.info, step, outcome)
-        self._commit(step, None, outcome)
+        if self.workspace.store.is_far:
+            self._commit_meanwhile(step, outcome)
+        else:
+            self._commit(step, None, outcome)
+
+    def _commit_meanwhile(self, step: PlanStep, outcome: dict[str, Any]) -> None:
+        """Go on while the record is on its way, as nothing depends on it but its being there in the end: see `settled`."""
+        if self._writers is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="dovetail-write")
+        self._writing[step.invocation] = self._writers.submit(commit, self.workspace, self.info, step, None, outcome)
+        self._settle(step, outcome)
+
+    def settled(self) -> None:
+        """Wait for records that are on their way. Raises what writing one raised."""
+        writing, self._writing = self._writing, {}
+        for name, written in writing.items():
+            if not written.result():
+                self.outcomes[name] = self.records.outcome(name) or self.outcomes[name]
 
     # -- mapped steps --------------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ def step_summary(outcome: Mapping[str, Any]) -> dict[str, Any]:
     """`inputs`: digests of the artifacts taken, by parameter; `outputs`: name → artifact, version, digest, type, size."""
     inputs = {name: found for name, given in outcome.get("inputs", {}).items() if (found := list(references(given)))}
     record: dict[str, Any] = {"status": outcome["status"], "started": outcome["started"], "ended": outcome["ended"]}
-    optional = {"inputs": inputs, "outputs": outcome.get("outputs"), "metrics": last_values(outcome), "children": outcome.get("children")}
+    optional = {"inputs": inputs, "outputs": outcome.get("outputs"), "metrics": last_values(outcome), "children": outcome.get("children"), "key": outcome.get("key")}
     return {**record, **{name: value for name, value in optional.items() if value}}
 
 

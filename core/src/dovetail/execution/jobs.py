@@ -6,8 +6,8 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NoReturn
 
 from dovetail.components.job import Job, RunningJob
 from dovetail.digest import of_bytes
@@ -17,9 +17,10 @@ from dovetail.ledger import layout
 from dovetail.ledger.runs import RunRecords
 from dovetail.planning.workspace import Workspace, addressed, run_address
 from dovetail.stack.handing import to_hand
+from dovetail.stack.references import redact
 from dovetail.values.plan import PlanStep
 from dovetail.values.settings import Resources
-from dovetail.worker import BEGINNING, ExitCode, worker_arguments
+from dovetail.worker import BEGINNING, worker_arguments
 
 _LOOK = 0.5  # seconds between two looks at whether the run is to stop
 _WITHOUT_ENGINE = 2.0  # seconds between two looks at the ledger while the engine does not answer
@@ -65,21 +66,52 @@ def job_name(run: RunInfo, invocation: str, number: int) -> str:
     return f"{slug[: _LABEL - len(ending)].rstrip('-')}{ending}".lstrip("-")
 
 
+def started(start: Callable[[Job], RunningJob], job: Job, cancelled: Callable[[], bool]) -> RunningJob:
+    """What `start` gives. An engine that does not answer is asked again for a lease: who asks for the same job never has two of it.
+
+    Raises WorkerLost, or RunCancelled.
+    """
+    until = time.monotonic() + layout.LEASE
+    while not cancelled():
+        try:
+            return start(job)
+        except ConnectionError as error:
+            if time.monotonic() > until:
+                raise WorkerLost(f"Its worker could not be started: {error}") from error
+        time.sleep(_LOOK)
+    raise RunCancelled("the run was asked to stop")
+
+
 class Watch:
     """Waits for one attempt's worker. The engine says whether it runs; the ledger, whether its step came to an end."""
 
-    def __init__(self, records: RunRecords, job: Job, invocation: str, number: int, cancelled: Callable[[], bool]) -> None:
+    def __init__(
+        self, records: RunRecords, job: Job, invocation: str, number: int, cancelled: Callable[[], bool], secrets: Collection[str] = ()
+    ) -> None:
+        """`secrets`: what to hide of what the engine tells."""
         self._records = records
         self._job = job
         self._invocation = invocation
         self._number = number
         self._cancelled = cancelled
+        self._secrets = secrets
         self._began = self._looked = time.monotonic()
 
-    def until_it_ends(self, running: RunningJob) -> dict[str, Any]:
-        """What it came to: `{"retry": True}`, or nothing where the outcome says it. Raises WorkerLost, StepTimeout or RunCancelled."""
+    def until_it_ends(self, running: RunningJob, engine: Mapping[str, str]) -> dict[str, Any]:
+        """What it came to: `{"outcome": …}`, or `{"retry": True}`. Raises WorkerLost, StepTimeout or RunCancelled.
+
+        `engine`: what to record with the job's address, for people and for who wants to stop it.
+        """
         try:
+            self._records.note_job(self._invocation, self._number, {**engine, "address": running.address})
             return self._waited(running)
+        except BaseException as error:
+            if isinstance(error, (RunCancelled, KeyboardInterrupt)):
+                with contextlib.suppress(OSError):  # by this the worker tells a cancellation from an engine's own reasons to end it
+                    self._records.ask_to_cancel("the process that drives the run was asked to stop")
+            with contextlib.suppress(ConnectionError):
+                running.stop()
+            raise
         finally:
             with contextlib.suppress(ConnectionError):
                 running.close()
@@ -93,46 +125,49 @@ class Watch:
             except ConnectionError as error:
                 code, away = None, error
                 time.sleep(_WITHOUT_ENGINE)
-            if code is not None or (away is not None and self._committed()):
-                return self._ended(code, running)
-            self._look(running, away)
+            if code is not None:
+                return self._recorded() or self._lost(code, running)
+            recorded = self._recorded() if away is not None else None
+            if recorded is not None:
+                return recorded
+            self._look(away)
 
-    def _ended(self, code: int | None, running: RunningJob) -> dict[str, Any]:
-        if code == ExitCode.TRY_AGAIN:
-            return {"retry": True}
-        if self._committed():
-            return {}
+    def _recorded(self) -> dict[str, Any] | None:
+        """What the ledger says that the attempt came to."""
+        outcome = self._records.outcome(self._invocation)
+        if outcome is not None:
+            return {"outcome": outcome}
+        ended = self._records.attempt(self._invocation, self._number, "ended")
+        return {"retry": True, "error": ended.get("error", {}).get("message")} if ended is not None else None
+
+    def _lost(self, code: int, running: RunningJob) -> NoReturn:
+        said = ""
         with contextlib.suppress(ConnectionError):
-            said = running.explain()
-            raise WorkerLost(f"The worker of step '{self._invocation}' ended with exit code {code} before the step did. {said}".rstrip())
-        raise WorkerLost(f"The worker of step '{self._invocation}' has gone, and so has the engine that ran it. Run it again once that is back.")
+            said = redact(running.explain(), self._secrets)
+        raise WorkerLost(f"The worker of step '{self._invocation}' ended with exit code {code} before the step did. {said}".rstrip())
 
-    def _look(self, running: RunningJob, away: ConnectionError | None) -> None:
+    def _look(self, away: ConnectionError | None) -> None:
         now = time.monotonic()
+        timeout = self._job.timeout
+        ran = now - self._began
         if self._cancelled():
-            self._stop(running)
             raise RunCancelled("the run was asked to stop")
-        if self._job.timeout is not None and now - self._began > self._job.timeout + BEGINNING:
-            self._stop(running)
-            raise StepTimeout(f"Step '{self._invocation}' ran longer than its timeout of {self._job.timeout:g} s and did not end by itself.")
-        if now - self._looked >= layout.HEARTBEAT:
-            self._looked = now
+        silent = self._silence(now, away)
+        if timeout is not None and (ran > timeout + BEGINNING or (silent is not None and ran > timeout)):
+            raise StepTimeout(f"Step '{self._invocation}' ran longer than its timeout of {timeout:g} s and did not end by itself.")
+        if silent is not None:
+            why = f" and its engine does not answer: {away}" if away is not None else ""
+            raise WorkerLost(f"The worker of step '{self._invocation}' has not been heard of for {silent:.0f} s{why}.")
+
+    def _silence(self, now: float, away: ConnectionError | None) -> float | None:
+        """Seconds for which the worker has been silent, once they are more than a lease."""
+        if now - self._looked < layout.HEARTBEAT:
+            return None
+        self._looked = now
+        try:
             silent = self._records.silence_of(self._invocation, self._number)
-            if silent is None and away is not None:
-                silent = now - self._began
-            if silent is not None and silent > layout.LEASE:
-                self._stop(running)
-                why = f" and its engine does not answer: {away}" if away is not None else ""
-                raise WorkerLost(f"The worker of step '{self._invocation}' has not been heard of for {silent:.0f} s{why}.")
-
-    def _committed(self) -> bool:
-        return self._records.outcome(self._invocation) is not None
-
-    def _stop(self, running: RunningJob) -> None:
-        with contextlib.suppress(ConnectionError):
-            running.stop()
-
-
-def told_where(records: RunRecords, invocation: str, number: int, engine: Mapping[str, str], running: RunningJob) -> None:
-    """Record where an attempt runs, for people and for who wants to stop it."""
-    records.note_job(invocation, number, {**engine, "address": running.address})
+        except OSError:  # a store that is away for a while says nothing of the worker
+            return None
+        if silent is None and away is not None:
+            silent = now - self._began
+        return silent if silent is not None and silent > layout.LEASE else None

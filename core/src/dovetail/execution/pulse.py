@@ -52,17 +52,27 @@ class Pulse:
             _beating.remove(self)
 
     def tick(self) -> None:
+        """What one part of it meets keeps no other from being done."""
+        for part in (self._flush, self._renew, self._look):
+            try:
+                part()
+            except Exception as error:  # a store that is away for a while; the next tick tries again
+                _log.warning("The lease of a run could not be renewed, or its log not be stored: %s", error)
+
+    def _renew(self) -> None:
         now = time.monotonic()
-        self._flush()
         if self._beat is not None and now - self._last_beat >= layout.HEARTBEAT:
-            self._last_beat = now
             self._beat()
+            self._last_beat = now
+
+    def _look(self) -> None:
+        now = time.monotonic()
         if self.cancelled.is_set() or (not self._local and now - self._last_look < layout.HEARTBEAT):
             return
-        self._last_look = now
         if self._records.cancelled():
             self.cancelled.set()
             self._on_cancel()
+        self._last_look = now
 
 
 def _beat_all() -> None:
@@ -79,7 +89,4 @@ def _beat_forever() -> None:
         with _lock:
             beating = list(_beating)
         for pulse in beating:
-            try:
-                pulse.tick()
-            except Exception as error:  # a store that is away for a while; the next tick tries again
-                _log.warning("The lease of a run could not be renewed: %s", error)
+            pulse.tick()

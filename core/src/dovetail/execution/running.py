@@ -119,10 +119,14 @@ def _drive(driver: Driver, orchestrator: Orchestrator, plan: Plan) -> KeyboardIn
 
 def _submit(driver: Driver, orchestrator: Orchestrator, plan: Plan) -> None:
     """Settle what needs no running; only if something is left, claim model versions, prepare components and submit."""
-    if driver.has_work():
+    work = driver.has_work()
+    driver.settled()
+    driver.workspace.ledger.cache.forget()
+    if work:
         if not driver.info.started:
             driver.info = replace(driver.info, **_begun(driver, plan))
         orchestrator.submit(plan, driver)
+        driver.settled()
 
 
 def _begun(driver: Driver, plan: Plan) -> dict[str, Any]:

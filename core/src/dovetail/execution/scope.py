@@ -45,7 +45,9 @@ class StepScope:
     tracker_errors: list[str] = field(default_factory=list)
     at_end: list[Callable[[], None]] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
+    unsent: str = ""
     chunks: int = 0
+    flushing: threading.Lock = field(default_factory=threading.Lock)
     thread: int = 0
     others: frozenset[threading.Thread] = frozenset()
     _tracker: ExperimentTracker | None = None

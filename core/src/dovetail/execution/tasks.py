@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 from dovetail.components.job import Job, RunningJob
 from dovetail.components.step_operator import StepOperator
-from dovetail.errors import DovetailError, RunCancelled, StepFailed, WorkerLost
-from dovetail.execution.attempt import Attempt, commit, describe_error, ending, give_up, settle
-from dovetail.execution.jobs import Watch, job_of, told_where
+from dovetail.errors import DovetailError, RunCancelled, StepFailed
+from dovetail.execution.attempt import Attempt, artifact_name, commit, ending, give_up, settle, told_error
+from dovetail.execution.jobs import Watch, job_of, started
 from dovetail.execution.pool import WorkerPool
 from dovetail.execution.work import RunInfo
 from dovetail.graph.definition import StepDefinition
@@ -72,7 +72,10 @@ class StepTask:
         info = self.driver.info
         if self._elsewhere:
             info = replace(info, stack=self.driver.workspace.stack.anchored_snapshot())
-        part = {"run": info.to_json(), "step": self.step.to_json(), "inputs": dict(self.inputs), "key": self.key}
+        versions = self.driver.workspace.ledger.versions
+        names = [artifact_name(info, self.step, spec) for spec in self.step.node.outputs]
+        seen = {name: number for name in names if (number := versions.seen_of(name))}
+        part = {"seen": seen, "run": info.to_json(), "step": self.step.to_json(), "inputs": dict(self.inputs), "key": self.key}
         self.driver.records.write_part(self.invocation, part)
 
     def start(self, by_orchestrator: Callable[[StepTask], None]) -> None:
@@ -121,19 +124,16 @@ class StepTask:
         return self.driver.pool.run(task, self.step.timeout, self.driver.cancelled, self.step.environment.env)
 
     def _ask_engine(self, start: Callable[[Job], RunningJob], component_type: str, number: int) -> Mapping[str, Any]:
-        job = job_of(self.driver.workspace, self.driver.info, self.step, number, component_type)
-        try:
-            running = start(job)
-        except ConnectionError as error:
-            raise WorkerLost(f"Step '{self.invocation}' could not be started: {error}") from error
-        name = self.driver.workspace.stack.components[component_type].name
-        told_where(self.driver.records, self.invocation, number, {component_type: name}, running)
-        return Watch(self.driver.records, job, self.invocation, number, self.driver.cancelled).until_it_ends(running)
+        driver, stack = self.driver, self.driver.workspace.stack
+        job = job_of(driver.workspace, driver.info, self.step, number, component_type)
+        watch = Watch(driver.records, job, self.invocation, number, driver.cancelled, stack.secrets())
+        return watch.until_it_ends(started(start, job, driver.cancelled), {component_type: stack.components[component_type].name})
 
     def _answered(self, number: int, answer: Mapping[str, Any]) -> None:
         if answer.get("retry"):
+            self.error = StepFailed(str(answer.get("error")))
             return
-        self.outcome = self.driver.records.outcome(self.invocation)
+        self.outcome = answer.get("outcome") or self.driver.records.outcome(self.invocation)
         if self.outcome is None:
             self._died(number, StepFailed(f"The worker of step '{self.invocation}' could not run it: {answer.get('error', 'it said nothing')}"))
         elif self.outcome["status"] == Status.COMPLETED:
@@ -152,7 +152,8 @@ class StepTask:
         self.error = error
         now = time.time()
         outcome = {
-            "status": ending(error).value, "started": now, "ended": now, "inputs": dict(self.inputs), "outputs": {}, "error": describe_error(error)
+            "status": ending(error).value, "started": now, "ended": now, "inputs": dict(self.inputs), "outputs": {},
+            "error": told_error(self.driver.workspace, error),
         }  # fmt: skip
         try:
             self._commit(outcome)

@@ -14,6 +14,7 @@ from dovetail.values.project import cache_folder
 
 _CODE = (".py", ".pyc", ".pyd", ".so", ".pth", ".dll", ".dylib")
 _SYSTEM = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/", "/lib/", "/lib64/", "/bin/", "/opt/", "/run/")
+_FINDERS = ("<frozen importlib", "/importlib/metadata/__init__.py", "/importlib_metadata/__init__.py")  # what looks for modules and for their versions
 _WRITES = os.O_WRONLY | os.O_RDWR
 _installed = False
 _LONGEST_PATH = 1024
@@ -70,7 +71,8 @@ def _temporary_folder() -> str:  # pragma: no cover
 
 
 def _importing() -> bool:  # pragma: no cover
-    return sys._getframe(2).f_code.co_filename.startswith("<frozen importlib")
+    file = sys._getframe(2).f_code.co_filename.replace(os.sep, "/")
+    return file.startswith(_FINDERS) or file.endswith(_FINDERS)
 
 
 def _foreign(place: str, scope: StepScope) -> bool:  # pragma: no cover

@@ -19,6 +19,7 @@ from dovetail.execution.work import RunInfo
 from dovetail.graph.definition import StepDefinition
 from dovetail.ledger.runs import RunRecords
 from dovetail.planning.workspace import Workspace, open_workspace
+from dovetail.values.encoding import SESSION
 from dovetail.values.plan import PlanStep
 from dovetail.values.project import find_project
 from dovetail.worker import read_address
@@ -41,6 +42,10 @@ class Worker:
         found = open_workspace(snapshot={"name": "worker", "components": {"artifact_store": store}, "waive": []})
         return cls(address, found, elsewhere=elsewhere)
 
+    @property
+    def records(self) -> RunRecords:
+        return self.workspace.ledger.run(read_address(self.address)[2])
+
     def run(self, invocation: str, number: int, begun: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """Run a step's attempt; what is answered is small JSON, what counts is in the ledger. `begun`: called right before."""
         attempt = self.attempt(invocation, number)
@@ -52,22 +57,22 @@ class Worker:
 
     def attempt(self, invocation: str, number: int) -> Attempt:
         """What the run recorded of the step, ready to be performed here."""
-        _, _, run_id = read_address(self.address)
-        part = self.workspace.ledger.run(run_id).part(invocation)
+        part = self.records.part(invocation)
         info = RunInfo.from_json(part["run"])
         workspace = self._for(info)
         step = PlanStep.from_json(part["step"])
-        records, definition, key = workspace.ledger.run(run_id), definition_of(step), part.get("key")
+        records, definition, key = self.records, definition_of(step), part.get("key")
         difference = _difference(step, definition, workspace, records) if key is not None else None
         if difference is not None:
             step, key = replace(step, uncached=difference), None
             print(f"The result of step '{step.invocation}' is not cached: {difference}.", file=sys.stderr)
-        return Attempt(workspace, info, step, definition, part["inputs"], key, number, descriptors_kept)
+        for name, version in part.get("seen", {}).items():
+            workspace.ledger.versions.seen(name, version)
+        return Attempt(workspace, info, step, definition, part["inputs"], key, number, descriptors_kept, told=not self.elsewhere)
 
     def refuse(self, invocation: str, number: int, error: BaseException) -> dict[str, Any] | None:
-        """Commit that the step's attempt could not be made ready here."""
-        _, _, run_id = read_address(self.address)
-        part = self.workspace.ledger.run(run_id).part(invocation)
+        """Commit for a step's attempt that could not be made ready here, or that cannot do so itself."""
+        part = self.records.part(invocation)
         return give_up(self.workspace, RunInfo.from_json(part["run"]), PlanStep.from_json(part["step"]), number, part["inputs"], error)
 
     def _for(self, info: RunInfo) -> Workspace:
@@ -75,7 +80,9 @@ class Worker:
             self.used = info.package
             use_package(self.workspace.ledger.records, info.package, info.root, elsewhere=self.elsewhere)
             root = Path(info.root) if info.root and os.path.isdir(info.root) and not self.elsewhere else Path.cwd()
+            known = self.workspace.ledger.records.format()
             self.workspace = open_workspace(snapshot=info.stack, project=find_project(root), elsewhere=self.elsewhere)
+            self.workspace.ledger.records.trust(known)
         return self.workspace
 
 
@@ -83,6 +90,8 @@ def _difference(step: PlanStep, definition: StepDefinition, workspace: Workspace
     """What of the step's code is otherwise here than the cache key says, because the program changed it after it was imported."""
     from dovetail.planning.code import CodeReader
 
+    if step.node.source.startswith(f"{SESSION}:"):
+        return None  # it was written out for the run, and has another form than what was typed
     found = CodeReader(workspace.project).identify(definition.function)
     if step.code is None or found.digest == step.code:
         return None

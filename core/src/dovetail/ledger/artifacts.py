@@ -20,6 +20,7 @@ from dovetail.values.project import cache_folder
 
 MISSING, NOT_WRITTEN, FOREIGN = "is missing", "is not what was written", "was not written by Dovetail"  # what `damage` finds
 _MANIFEST = "manifest.json"
+_LARGE = 256 << 10  # bytes
 _CURE = "`dovetail store verify --repair` moves it aside; run the step that made it again."
 
 
@@ -34,6 +35,7 @@ class Artifacts:
         self._manifests: dict[str, Manifest] = {}
         self._places: dict[str, str] = {}
         self._aside: str | None = None
+        self._far = self._store.is_far
 
     def save(self, value: Any, config: ArtifactConfig | None = None, materializer: type[BaseMaterializer] | None = None) -> tuple[str, Manifest]:
         """Store a value and give its digest and manifest. Raises MaterializerError for what cannot be saved."""
@@ -67,7 +69,7 @@ class Artifacts:
         """The manifest of an artifact that is wholly there, else None."""
         manifest = self._manifests.get(digest_)
         if manifest is None:
-            record = self._records.find(f"{self._place(digest_)}/{_MANIFEST}")
+            record = self._manifest_record(digest_)
             if record is None:
                 return None
             try:
@@ -79,6 +81,18 @@ class Artifacts:
             self._manifests[digest_] = manifest
         return manifest
 
+    def _manifest_record(self, digest_: str) -> dict[str, Any] | None:
+        """Where each request takes long, the first generation is read before anything is asked about later ones, which are rare."""
+        first = layout.artifact(digest_)
+        if self._far and digest_ not in self._places:
+            record = self._records.find(f"{first}/{_MANIFEST}")
+            if record is not None:
+                self._places[digest_] = first
+                return record
+            if self._place(digest_) == first:
+                return None
+        return self._records.find(f"{self._place(digest_)}/{_MANIFEST}")
+
     def get(self, digest_: str) -> Manifest:
         manifest = self.find(digest_) if digest.is_digest(digest_) else None
         if manifest is None:
@@ -88,10 +102,14 @@ class Artifacts:
     def present(self, digest_: str) -> bool:
         """Whether a hit may use it: noted as used first, so that no collection that starts now deletes it."""
         self.note_use(digest_)
-        if self._condemned(digest_):
-            return False
-        manifest = self.find(digest_)
-        if manifest is None or self._store.stat(f"{self._place(digest_)}/{_MANIFEST}") is None:
+        place = self._places[digest_] = self._for_writing(digest_)
+        manifest = self._manifests.get(digest_)
+        if manifest is None:
+            manifest = self.find(digest_)
+        elif self._store.stat(f"{place}/{_MANIFEST}") is None:
+            manifest = None
+        if manifest is None:
+            del self._places[digest_]
             return False
         return all(self.present(item) for item in manifest.items or ())
 
@@ -111,7 +129,13 @@ class Artifacts:
         prefix = self.payload(digest_)
         local = self._store.local_folder(prefix)
         if local is None:
-            local = self._download(digest_, prefix, manifest)
+            try:
+                local = self._download(digest_, prefix, manifest)
+            except FileNotFoundError:
+                del self._places[digest_]  # this generation is being deleted; there may be another
+                if self.payload(digest_) == prefix:
+                    raise
+                local = self._download(digest_, self.payload(digest_), manifest)
         self._verify(digest_, local, manifest)
         return local
 
@@ -192,30 +216,25 @@ class Artifacts:
 
     def _keep_by_upload(self, staging: str, digest_: str, manifest: Manifest) -> None:
         self.note_use(digest_)
-        if self._condemned(digest_):
-            self._places.pop(digest_, None)
-        place = self._place(digest_, for_writing=True)
-        if self._store.stat(f"{place}/{_MANIFEST}") is not None:
+        place = self._places[digest_] = self._for_writing(digest_)
+        if _is_large(manifest) and self._store.stat(f"{place}/{_MANIFEST}") is not None:
             return
         for kind, names in (("data", manifest.files), ("visualizations", manifest.visualizations)):
             for name in names:
                 self._store.create(f"{place}/{kind}/{name}", Path(f"{staging}/{kind}/{name}"))
         self._store.create(f"{place}/{_MANIFEST}", dump(manifest.to_json()))
 
-    def _place(self, digest_: str, *, for_writing: bool = False) -> str:
+    def _place(self, digest_: str) -> str:
         """The folder of the artifact's live generation: its own, or `g<n>` below it where earlier ones were condemned."""
         if digest_ not in self._places:
             folder = layout.artifact(digest_)
-            generation = (
-                generations.for_writing(self._store, folder) if for_writing else generations.for_reading(self._store, folder, _MANIFEST)
-            )
-            self._places[digest_] = generations.place(folder, generation)
+            self._places[digest_] = generations.place(folder, generations.for_reading(self._store, folder, _MANIFEST))
         return self._places[digest_]
 
-    def _condemned(self, digest_: str) -> bool:
-        generation = self._place(digest_).rpartition("/g")[2]
-        number = int(generation) if generation.isdecimal() else 0
-        return self._store.stat(generations.condemned_mark(layout.artifact(digest_), number)) is not None
+    def _for_writing(self, digest_: str) -> str:
+        """The folder of the generation that no collection has condemned by now."""
+        folder = layout.artifact(digest_)
+        return generations.place(folder, generations.for_writing(self._store, folder))
 
     def _download(self, digest_: str, prefix: str, manifest: Manifest) -> Path:
         target = cache_folder() / "payload" / digest_
@@ -248,6 +267,11 @@ class Artifacts:
             if os.path.getsize(file) != size or digest.of_file(file) != hashed:
                 raise Corrupt(f"Artifact {digest_}: the file '{path}' is not what was written. {_CURE}")
         self._verified[digest_] = stamp
+
+
+def _is_large(manifest: Manifest) -> bool:
+    """Whether to look for it is cheaper than to offer it to a store that refuses what it has."""
+    return len(manifest.files) > 1 or sum(size for size, _ in manifest.files.values()) > _LARGE
 
 
 def _temporary_folder() -> str:

@@ -15,13 +15,38 @@ class CacheEntries:
     def __init__(self, records: Records, artifacts: Artifacts) -> None:
         self._records = records
         self._artifacts = artifacts
+        self._foreseen: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+        self._present_now: set[str] = set()
+        self._committed: set[tuple[str, str]] = set()
 
     def add(self, key: str, entry: Mapping[str, Any]) -> None:
         self._records.append(layout.cache(key), entry)
 
     def entries(self, key: str) -> Iterator[tuple[int, dict[str, Any]]]:
         """All entries of a key, newest first."""
+        if key in self._foreseen:
+            return iter(self._foreseen[key])
         return self._records.newest(layout.cache(key))
+
+    def foresee(self, key: str) -> None:
+        """Ask now for what `find` will ask; it takes the answers until `forget`."""
+        found = list(self._records.newest(layout.cache(key)))
+        for _, entry in found[:1]:
+            digests = {output["digest"] for output in entry.get("outputs", {}).values()}
+            self._present_now |= {digest for digest in digests if self._present(digest)}
+            if self.is_committed(entry):
+                self._committed.add((entry["run"], entry["invocation"]))
+        self._foreseen[key] = found
+
+    def forget(self) -> None:
+        self._foreseen.clear()
+        self._present_now.clear()
+        self._committed.clear()
+
+    def is_committed(self, entry: Mapping[str, Any]) -> bool:
+        """Whether the step run that an entry is of has its outcome still, so that the versions it claimed count."""
+        place = (entry["run"], entry["invocation"])
+        return place in self._committed or self._records.store.stat(f"{layout.step(*place)}/outcome.json") is not None
 
     def find(self, key: str, holds: Callable[[Mapping[str, Any]], bool]) -> dict[str, Any] | None:
         """The newest entry whose artifacts are present and whose readings still hold, else None."""
@@ -32,6 +57,8 @@ class CacheEntries:
         return None
 
     def _present(self, digest: str) -> bool:
+        if digest in self._present_now:
+            return True
         try:
             return self._artifacts.present(digest)
         except Corrupt:

@@ -97,8 +97,12 @@ def read_code(records: Records, package: str) -> tuple[dict[str, bytes], dict[st
 
     Raises Corrupt for an archive that cannot be read.
     """
-    archive = f"{_folder(records, package)}/{ARCHIVE}"
-    return unpacked(archive, records.store.read(archive))
+    first = f"{layout.code(package)}/{ARCHIVE}"
+    try:
+        return unpacked(first, records.store.read(first))
+    except FileNotFoundError:  # collected; stored again since, if at all
+        archive = f"{_folder(records, package)}/{ARCHIVE}"
+        return unpacked(archive, records.store.read(archive))
 
 
 def unpacked(path: str, data: bytes) -> tuple[dict[str, bytes], dict[str, str]]:

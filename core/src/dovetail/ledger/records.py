@@ -44,6 +44,10 @@ class Records:
             self._format = _supported(found)
         return self._format
 
+    def trust(self, format_: Mapping[str, Any]) -> None:
+        """Take another process's word for what `format.json` says. Raises NewerLayout."""
+        self._format = self._format or _supported(dict(format_))
+
     def create(self, path: str, record: Mapping[str, Any]) -> bool:
         """Create a record; False if there is another one. An answer that got lost is looked up by the writer's nonce."""
         nonce = os.urandom(8).hex()
@@ -98,6 +102,13 @@ class Records:
             number = self._first_free(folder, number + 1)
         self._last_seen[folder] = number
         return number
+
+    def seen(self, folder: str, number: int) -> None:
+        """A log's record of that number exists, whoever told."""
+        self._last_seen[folder] = max(number, self.last_seen(folder))
+
+    def last_seen(self, folder: str) -> int:
+        return self._last_seen.get(folder, 0)
 
     def newest(self, folder: str) -> Iterator[tuple[int, dict[str, Any]]]:
         """The records of a log, newest first; unreadable ones are passed over."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from dovetail.errors import Corrupt
 from dovetail.ledger import layout
-from dovetail.ledger.records import Records
+from dovetail.ledger.records import Records, parse
 from dovetail.values.plan import Plan
 from dovetail.values.processes import is_alive
 
@@ -42,10 +42,13 @@ class RunRecords:
 
     def part(self, invocation: str) -> dict[str, Any]:
         """A step's own part of the plan, which its worker reads instead of the whole."""
-        return self.records.get(f"{self.base}/steps/{invocation}/plan.json")
+        path = f"{self.base}/steps/{invocation}/plan.json"
+        part = parse(path, self.records.store.read(path))
+        self.records.trust(part["format"])
+        return part
 
     def write_part(self, invocation: str, part: Mapping[str, Any]) -> None:
-        self.records.create(f"{self.base}/steps/{invocation}/plan.json", part)
+        self.records.create(f"{self.base}/steps/{invocation}/plan.json", {**part, "format": self.records.format()})
 
     def start_attempt(self, invocation: str, attempt: int, record: Mapping[str, Any]) -> None:
         self.records.create(f"{self.base}/steps/{invocation}/attempts/{attempt}/started.json", record)

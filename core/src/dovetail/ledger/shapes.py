@@ -19,7 +19,7 @@ _PLACE = {"run": is_run_id, "invocation": is_name}
 _OUTPUT = {"digest": is_digest, "artifact?": (is_name, None), "version?": (int, None), "type?": str, "size?": int, "metadata?": dict, "tags?": [str]}
 _GIVEN = {"value?": object, "artifact?": is_digest, "list?": [dict], "dict?": dict}
 _SAID = {"params?": dict, "metrics?": {"*": list}, "metadata?": dict, "readings?": [dict]}
-_STEP = {"status": _STATUS, "started": _NUMBER, "ended": _NUMBER, "inputs?": {"*": [is_digest]}, "outputs?": {"*": _OUTPUT}, "metrics?": {"*": _NUMBER}, "children?": [is_name]}
+_STEP = {"status": _STATUS, "started": _NUMBER, "ended": _NUMBER, "inputs?": {"*": [is_digest]}, "outputs?": {"*": _OUTPUT}, "metrics?": {"*": _NUMBER}, "children?": [is_name], "key?": str}
 _RUN = {"name": is_name, "pipeline": is_name, "stack": str, "created": _NUMBER, "models?": {"*": (int, None)}, "tags?": [str], "parameters?": dict, "owner?": dict, "package?": (str, None)}
 _SHAPES: dict[str, Mapping[str, Kind]] = {
     "format.json": {"store": str},

@@ -27,6 +27,15 @@ class Versions:
     def claim_model(self, name: str, record: Mapping[str, Any]) -> int:
         return self._claim(layout.model_versions(name), "model", name, record)
 
+    def seen(self, name: str, number: int) -> None:
+        """Say what is known of an artifact's versions already: the search for the next number begins behind it."""
+        self._names[layout.artifact_name(name)] = name
+        self._records.seen(layout.artifact_name(name), number)
+
+    def seen_of(self, name: str) -> int:
+        """The newest version that this process knows of; 0 for none."""
+        return self._records.last_seen(layout.artifact_name(name)) if layout.artifact_name(name) in self._names else 0
+
     def _claim(self, folder: str, kind: str, name: str, record: Mapping[str, Any]) -> int:
         known = self._names.get(folder) or self._first_name(folder)
         _refuse_twin(kind, name, known)

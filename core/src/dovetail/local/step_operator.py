@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,9 +14,10 @@ from pathlib import Path
 from typing import IO, ClassVar
 
 from dovetail.components import Capability, Job, RunningJob, StepOperator
+from dovetail.errors import ConfigurationError
 
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "DOVETAIL_HOME", "DOVETAIL_CACHE", "DOVETAIL_PLUGINS")
-_GRACE = 8.0  # seconds between asking a process to end and ending it; its worker commits what became of the step in less
+_GRACE = 3.0  # seconds between asking a process to end and ending it; less than a run waits for steps that it asked to stop
 _SHOWN = 2000  # characters of what it said
 
 
@@ -55,7 +58,9 @@ class LocalStepOperator(StepOperator):
                 command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=environ, cwd=folder.name, start_new_session=True
             )
         except OSError as error:
-            raise ConnectionError(f"{self.python} cannot be started: {error}") from error
+            said.close()
+            folder.cleanup()
+            raise ConfigurationError(f"Step operator '{self.name}': {self.python} cannot be started: {error}") from error
         self._started[job.name] = running = _RunningProcess(process, said, folder)
         return running
 
@@ -77,12 +82,14 @@ class _RunningProcess(RunningJob):
             return None
 
     def stop(self) -> None:
+        if self._process.poll() is not None:
+            return
         self._process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_GRACE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # with what the step started
+        self._process.wait()
 
     def explain(self) -> str:
         size = self._said.seek(0, os.SEEK_END)

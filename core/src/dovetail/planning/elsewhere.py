@@ -38,7 +38,7 @@ def elsewhere_problems(step: PlanStep, runner: Runner, workspace: Workspace) -> 
         elif not shared and component.local_folders():
             yield (
                 f"{_title(component)} keeps things in {component.local_folders()[0]}, a folder of this machine, which workers of {_title(runner)} "
-                f"do not see. Use a {_kind(component)} that they can reach."
+                f"do not see. Use one that they can reach."
             )
 
 

@@ -7,7 +7,6 @@ import json
 import os
 import time
 from pathlib import Path
-from types import TracebackType
 
 from dovetail import digest
 from dovetail.planning.code.source import content, is_pinned
@@ -22,17 +21,13 @@ _remembered: dict[Path, dict[str, _Entry]] = {}
 
 
 class FileDigests:
-    """What is known of one project's files. Leaving it as a context keeps what was learned for later processes."""
+    """What is known of one project's files."""
 
     def __init__(self, place: Path) -> None:
         self._place = place
         self._before = _remembered[place] if place in _remembered else _read(place)
         self._now: dict[str, _Entry] = {}
         self._learned = False
-
-    @classmethod
-    def of_project(cls, root: Path) -> FileDigests:
-        return cls(cache_folder() / "code-files" / f"{digest.of_bytes(os.fsencode(root))[:32]}.json")
 
     def of(self, name: str, path: str, status: os.stat_result) -> tuple[str, bool]:
         """The digest, and whether it is a private key. Raises OSError as `open` does."""
@@ -48,15 +43,16 @@ class FileDigests:
             self._now[name] = known
         return str(known[4]), bool(known[5])
 
-    def __enter__(self) -> FileDigests:
-        return self
+    def keep(self) -> None:
+        """Keep what was learned for later; what was not asked for is forgotten."""
+        _remembered[self._place] = self._now
+        if self._learned or len(self._now) != len(self._before):
+            with contextlib.suppress(OSError):  # a cache that cannot be written is none
+                _write(self._place, self._now)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if error is None:
-            _remembered[self._place] = self._now
-            if self._learned or len(self._now) != len(self._before):
-                with contextlib.suppress(OSError):  # a cache that cannot be written is none
-                    _write(self._place, self._now)
+
+def digests_of_project(root: Path) -> FileDigests:
+    return FileDigests(cache_folder() / "code-files" / f"{digest.of_bytes(os.fsencode(root))[:32]}.json")
 
 
 def _looked_at(path: str, size: int) -> tuple[str, bool]:

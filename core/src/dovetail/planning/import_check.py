@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import dovetail
 from dovetail import digest
 from dovetail.graph.definition import HOOKS, importable
 from dovetail.ledger.laid_out_code import LaidOut, lay_out
@@ -71,7 +70,7 @@ def _answers(laid_out: LaidOut, sources: list[str]) -> tuple[dict[str, Any] | No
     with tempfile.TemporaryDirectory(prefix="dovetail-imports-") as folder:
         answer = Path(folder, "answer.json")
         task = {"sources": sources, "roots": list(laid_out.roots), "path": _installed_path(), "answer": str(answer)}
-        beside = os.path.dirname(os.path.dirname(os.path.abspath(dovetail.__file__)))
+        beside = os.path.dirname(os.path.dirname(os.path.abspath(digest.__file__)))
         command = [sys.executable, "-I", "-c", _START, beside, json.dumps(task)]
         try:
             done = subprocess.run(
@@ -93,14 +92,11 @@ def _cure(missing: str | None, root: Path) -> str:
         return "Its module must be importable without running anything else first."
     file = _file_here(missing)
     if file is None:
-        top = missing.partition(".")[0]
-        return f"No module {missing} is found here either: install it, and name it in the step's Environment; or add it to the project. It begins with {top}." if top != missing else (
-            "It is not installed here: install it, and name it in the step's Environment, or add it to the project."
-        )
+        return "No module of that name is installed here: install it, and name it in the step's Environment, or add it to the project."
     real, below = os.path.realpath(file), os.path.realpath(root) + os.sep
     if not real.startswith(below):
         return f"Here it is {file}, which is neither installed nor below the project's root {root}. Install it, or move it into the project."
-    name = real[len(below) :].replace(os.sep, "/")
+    name = real[len(below) :].replace(os.sep, "/") + ("/" if os.path.isdir(real) else "")
     return f"It is {name}, which {left_out(root, name)} leaves out of the package. List it by a line in {IGNORE_FILE}: `!{name}`."
 
 

@@ -16,7 +16,6 @@ from dovetail.planning.code.bindings import DEFINITIONS
 from dovetail.planning.code.references import references
 from dovetail.planning.code.source import line_of
 from dovetail.values.encoding import SESSION, encode
-from dovetail.values.imports import load_object
 from dovetail.values.plan import PlanStep
 
 _MADE_AGAIN = frozenset({"re", "functools", "typing", "typing_extensions", "types", "logging", "string", "operator", "zoneinfo", "fractions"})

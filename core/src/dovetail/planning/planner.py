@@ -67,6 +67,10 @@ class Planner:
     def plan(self) -> Plan:
         now = self._request.now or time.time()
         run_id = layout.new_run_id(now)
+        if self._workspace.store.is_far:
+            from dovetail.planning.foreseeing import foresee  # brings thread pools along
+
+            foresee(self._workspace.ledger, self._graph.pipeline)
         pipeline_options = {name: self._graph.options[name] for name in _FROM_PIPELINE if name in self._graph.options}
         steps = tuple(self._with_image(self._step(node, pipeline_options)) for node in in_order(self._graph.nodes))
         moment = datetime.fromtimestamp(now, timezone.utc)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from dovetail.ledger.code_packages import RECORD
 from dovetail.planning import git
-from dovetail.planning.file_digests import FileDigests
+from dovetail.planning.file_digests import FileDigests, digests_of_project
 from dovetail.planning.refused_files import refused_for_its_name, refused_for_its_size
 from dovetail.values.project import FOLDER, cache_folder
 
@@ -82,11 +82,12 @@ def _take(found: ProjectFiles, root: Path, names: Mapping[str, bool], verdict: V
             f"Leave out what its code does not need, by {IGNORE_FILE}."
         )
         return
-    with FileDigests.of_project(root) as digests:
-        taker = _Taker(found, root, verdict, digests)
-        for name in sorted(chosen):
-            taker.take(name, names[name])
-        taker.finish()
+    digests = digests_of_project(root)
+    taker = _Taker(found, root, verdict, digests)
+    for name in sorted(chosen):
+        taker.take(name, names[name])
+    taker.finish()
+    digests.keep()
 
 
 class _Taker:
@@ -156,6 +157,8 @@ class _Taker:
 
 def left_out(root: Path, name: str) -> str:
     """By what a file that is there is not in the package."""
+    if os.path.isdir(root / name):
+        name += "/"
     if _verdict_of(root)(name) is True:
         return IGNORE_FILE
     if git.is_used(root) and git.ignores(root, name):
@@ -163,10 +166,16 @@ def left_out(root: Path, name: str) -> str:
     return "what belongs to no project, such as environments and caches"
 
 
-def _verdict_of(root: Path) -> Verdict:
+def _ignore_lines(root: Path) -> list[str]:
     try:
-        lines = (root / IGNORE_FILE).read_text(encoding="utf-8").splitlines()
+        return (root / IGNORE_FILE).read_text(encoding="utf-8").splitlines()
     except OSError:
+        return []
+
+
+def _verdict_of(root: Path) -> Verdict:
+    lines = _ignore_lines(root)
+    if not lines:
         return lambda name: None
     import pathspec
 
@@ -176,11 +185,7 @@ def _verdict_of(root: Path) -> Verdict:
 
 def _listed_in_spite_of_git(root: Path, verdict: Verdict) -> Iterator[str]:
     """What git ignores and a `!` pattern lists."""
-    try:
-        lines = (root / IGNORE_FILE).read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return
-    wanted = [line[1:].strip().lstrip("/") for line in lines if line.startswith("!")]
+    wanted = [line[1:].strip().lstrip("/") for line in _ignore_lines(root) if line.startswith("!")]
     if wanted:
         anchored = [_plain_part(pattern) for pattern in wanted]
         yield from (name for name in git.list_ignored(root, anchored if all(anchored) else ()) if verdict(name) is False)
@@ -201,6 +206,7 @@ def _plain_part(pattern: str) -> str:
 def _walk(root: Path, verdict: Verdict) -> Iterator[str]:
     """Files and links below a folder that git knows nothing of."""
     todo, count = [""], 0
+    lists = any(line.startswith("!") for line in _ignore_lines(root))  # perhaps what lies in a folder that is left out
     while todo and count <= _MOST_FILES:
         prefix = todo.pop()
         with os.scandir(f"{root}/{prefix}") as entries:
@@ -210,7 +216,7 @@ def _walk(root: Path, verdict: Verdict) -> Iterator[str]:
         for entry in inside:
             name = prefix + entry.name
             if entry.is_dir(follow_symlinks=False):
-                if not _is_never(name) and verdict(f"{name}/") is not True:
+                if not _is_never(name) and (lists or verdict(f"{name}/") is not True):
                     todo.append(f"{name}/")
             else:
                 count += 1

@@ -8,6 +8,7 @@ from typing import Any
 
 from dovetail.client.views import Artifact, Run, StepRun
 from dovetail.planning.keys import references
+from dovetail.planning.readings import asked
 from dovetail.values.artifacts import Manifest
 from dovetail.values.plan import Status
 
@@ -69,6 +70,7 @@ def _step(step: StepRun, values: Values) -> dict[str, Any]:
         "children": [child.name for child in step.children],
         "attempts": step.attempts,
         "settings": _settings(step),
+        "readings": sorted({asked(reading) for reading in outcome.get("readings", ())}),
         "log": step.log().splitlines() if step.status is Status.COMPLETED else None,  # a failure's shows where the code lies
     }
 

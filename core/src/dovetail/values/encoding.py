@@ -42,7 +42,7 @@ def module_name(module: str) -> str:
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
     if spec is not None and spec.name:
-        return str(spec.name).removesuffix(".__main__")
+        return str(spec.name)
     file = getattr(main, "__file__", None)
     return pathlib.Path(file).stem if file else SESSION
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import field
@@ -11,6 +12,8 @@ from typing import Any
 from dovetail.components import Secret
 from dovetail.components.component import Component
 from dovetail.errors import ConfigurationError
+
+_ADDRESS = re.compile(r"https?://[\w.\-\[\]:]+(/|$)", re.ASCII)
 
 
 class AwsConnection(Component):
@@ -33,6 +36,8 @@ class AwsConnection(Component):
         self._locks: dict[int, threading.Lock] = {}
         if self.attempts < 1:
             raise ConfigurationError("`attempts` is the number of times that a request is made. Set it to 1 or more.")
+        if self.endpoint_url is not None and not _ADDRESS.match(self.endpoint_url):
+            raise ConfigurationError(f"`endpoint_url` is {self.endpoint_url!r}. Write it as http://host:port or https://host.")
         if bool(self.key) != bool(self.secret):
             raise ConfigurationError("`key` and `secret` go together. Set both, or neither for the default chain of credentials.")
         if self.token and not self.key:

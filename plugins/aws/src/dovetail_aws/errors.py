@@ -130,7 +130,7 @@ def _refused(error: Any, where: str, path: str) -> Exception:
         right = _RIGHTS.get(error.operation_name, "s3:*")
         cure = _CURES.get(code, f"Allow {right} on the bucket to these credentials, and the use of its KMS key if it has one")
         return Denied(f"{what}. {cure}.")
-    if status >= 500 or code in CONFLICT or code in ("SlowDown", "Throttling", "RequestLimitExceeded", "RequestTimeout"):
+    if (status >= 500 and code not in _CURES) or code in CONFLICT or code in ("SlowDown", "Throttling", "RequestLimitExceeded", "RequestTimeout"):
         return Unreachable(f"{what}. {_LATER}.")
     return S3Error(f"{what}. {_CURES.get(code, 'Check the fields of the store')}.")
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dovetail.components import ContainerRegistry
-from dovetail.errors import ConfigurationError, DovetailError, ImageError
+from dovetail.errors import DovetailError, ImageError
 from dovetail_docker.engine import connect
 from dovetail_docker.pip_options import PipOptions
 
@@ -63,11 +64,13 @@ class DockerImageBuilder(PipOptions):
         dockerfile = (context / "Dockerfile").read_text(encoding="utf-8")
         log: list[Mapping[str, Any]] = []
         try:
-            answers = self._client().api.build(
-                path=str(context), tag=reference, rm=True, forcerm=True, decode=True, platform=self.platform, network_mode=self.network,
-                buildargs={**self.build_args, **arguments},
-            )  # fmt: skip
-            log.extend(answers)
+            with self._client() as client:
+                log.extend(
+                    client.api.build(
+                        path=str(context), tag=reference, rm=True, forcerm=True, decode=True, platform=self.platform, network_mode=self.network,
+                        buildargs={**self.build_args, **arguments},
+                    )  # fmt: skip
+                )
         except (BuildError, APIError, OSError) as error:
             log.append({"error": str(getattr(error, "explanation", None) or error)})
         if any("error" in entry for entry in log):
@@ -80,7 +83,8 @@ class DockerImageBuilder(PipOptions):
         credentials = registry.credentials()
         login = {"username": credentials.username, "password": credentials.password.reveal()} if credentials else None
         try:
-            answers = list(self._client().api.push(reference, stream=True, decode=True, auth_config=login))
+            with self._client() as client:
+                answers = list(client.api.push(reference, stream=True, decode=True, auth_config=login))
             problem = next((str(answer["error"]) for answer in answers if "error" in answer), None)
         except (APIError, OSError) as error:
             problem = str(getattr(error, "explanation", None) or error)
@@ -97,44 +101,47 @@ class DockerImageBuilder(PipOptions):
         if image is None:
             return None
         known: dict[str, Mapping[str, str]] = self.__dict__.setdefault("_versions", {})
-        if image.id not in known:
+        if image not in known:
             try:
-                said = self._client().containers.run(image.id, ["-c", LIST_VERSIONS], entrypoint=["python"], remove=True, network_mode="none", stdout=True)
+                with self._client() as client:
+                    said = client.containers.run(image, ["-c", LIST_VERSIONS], entrypoint=["python"], remove=True, network_mode="none")
             except (ContainerError, OSError, DovetailError) as error:
                 raise ImageError(
                     f"Image {reference} has no `python` that starts: {str(error).strip().splitlines()[-1]}. Steps need one on its PATH."
                 ) from None
-            known[str(image.id)] = listed_versions(said.decode())
-        return known[image.id]
+            known[image] = listed_versions(said.decode())
+        return known[image]
 
     def check(self) -> list[str]:
         try:
-            self._client().ping()
+            with self._client() as client:
+                client.ping()
         except (DovetailError, OSError) as error:
             return [f"Image builder '{self.name}' cannot build: {error}"]
         return []
 
-    def _image(self, reference: str) -> Any:
+    def _image(self, reference: str) -> str | None:
+        """Its id."""
         from docker.errors import APIError, ImageNotFound
 
         try:
-            return self._client().images.get(reference)
+            with self._client() as client:
+                return str(client.images.get(reference).id)
         except ImageNotFound:
             return None
         except (APIError, OSError) as error:
             raise ImageError(f"Image builder '{self.name}' cannot tell whether there is an image {reference}: {error}") from None
 
-    def _client(self) -> DockerClient:
+    @contextlib.contextmanager
+    def _client(self) -> Iterator[DockerClient]:
         """Raises ImageError where the engine does not answer."""
-        made: DockerClient | None = self.__dict__.get("_connected")
-        if made is None:
-            try:
-                made = connect(self.host, 1)
-            except (ConnectionError, ConfigurationError) as error:
-                raise ImageError(str(error)) from error
-            made.api.timeout = None  # a line of a build may take long to appear
-            self._connected = made
-        return made
+        try:
+            made = connect(self.host, 1)
+        except (ConnectionError, DovetailError) as error:
+            raise ImageError(str(error)) from error
+        made.api.timeout = None  # a line of a build may take long to appear
+        with contextlib.closing(made):
+            yield made
 
 
 def machine_of(platform: str | None) -> str | None:

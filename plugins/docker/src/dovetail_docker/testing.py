@@ -19,10 +19,14 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dovetail_docker.testing_images import installed_image as installed_image
-from dovetail_docker.testing_images import python_image as python_image
+from dovetail_docker.testing_images import installed_image, python_image
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["DockerEngine", "LocalRegistry", "Unavailable", "free_port", "installed_image", "python_image"]
 
 HOST_VARIABLE = "DOVETAIL_TEST_DOCKER_HOST"
 _STARTUP = 60.0  # seconds; it takes less than one on an idle machine
@@ -47,7 +51,7 @@ class DockerEngine:
         self._process: subprocess.Popen[bytes] | None = None
         self._clients: list[Any] = []
 
-    def __enter__(self) -> DockerEngine:
+    def __enter__(self) -> Self:
         if not self.host:
             self.folder = Path(tempfile.mkdtemp(prefix="dvd-"))
             self.host = f"unix://{self.folder}/docker.sock"
@@ -171,7 +175,7 @@ class LocalRegistry:
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> LocalRegistry:
+    def __enter__(self) -> Self:
         program = shutil.which("docker-registry") or shutil.which("registry")
         if program is None:
             raise Unavailable("there is no docker-registry here. Install it: `apt-get install docker-registry`.")
