@@ -3,6 +3,7 @@
     nox -l                      what there is
     nox -s tests-3.12           the core on one Python
     nox -s tests-<plugin>       one plugin in an environment of its own
+    nox -s real-<plugin>        what the plugin tries on the real tool, where that is installed: its folder tests/real
     nox -s versions-<plugin>    the same on the lowest and on the newest versions of what it declares to support (needs uv)
     nox -s crash                every fault at every file operation, not a stride
     nox -s bench -- --quick     Dovetail side by side with its peers
@@ -81,6 +82,14 @@ def _package_sessions(package: Path) -> None:
         session.install("--resolution", resolution, "-e", f"{folder}[test]")
         session.run("uv", "pip", "list", external=True)
         session.run("pytest", str(folder / "tests"), *session.posargs)
+
+    if (package / "tests" / "real").is_dir():
+
+        @nox.session(name=f"real-{package.name}")
+        def real_tool_of_package(session: nox.Session) -> None:
+            """What takes a real engine or service, which is started here and too slow or too rare for each run."""
+            session.install("-e", "core[testing]", "-e", f"{folder}[test,real]")
+            session.run("pytest", str(folder / "tests" / "real"), *session.posargs, env={"DOVETAIL_REAL": "1"})
 
 
 for found in sorted([*ROOT.glob("plugins/*/pyproject.toml"), *ROOT.glob("contrib/*/pyproject.toml")]):

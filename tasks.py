@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -82,8 +83,23 @@ def test(*arguments: str) -> None:
     test_plugins()
 
 
+def install_engines() -> None:
+    """The Debian packages that plugins' tests run against, named in their `tests/apt.txt`; without them those tests are skipped and say so."""
+    wanted = sorted({name for folder in packages().values() for file in folder.glob("tests/apt.txt") for name in file.read_text().split()})
+    if os.name == "nt" or os.geteuid() or not wanted or not shutil.which("apt-get"):
+        return
+    known = subprocess.run(["dpkg-query", "--show", "--showformat=${Package} ${Status}\n", *wanted], capture_output=True, text=True, check=False).stdout
+    missing = [name for name in wanted if f"{name} install ok installed" not in known]
+    if missing:
+        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-qq", "--yes", "--no-install-recommends", *missing]):
+            print("$", " ".join(command), flush=True)
+            subprocess.run(command, check=False, env=quiet, stdout=subprocess.DEVNULL)
+
+
 def test_plugins() -> None:
     """Each plugin's tests, all plugins being installed; what fails keeps none of the others from being tried."""
+    install_engines()
     install_plugins(PLUGINS, packages(), "[test]")
     failed = [name for name, folder in packages().items() if call(PLUGINS, "python", "-m", "pytest", folder)]
     if failed:

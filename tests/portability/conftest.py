@@ -1,29 +1,28 @@
-"""Services and reference accounts, once per session."""
+"""Services and accounts, each once per session; and the table of what came of all of them."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+pytest.register_assert_rewrite("matrix.cases")
 
-from dovetail.testing.run_record import Values
-from matrix.backends import REFERENCE, Axis, Backend, Configure
-from matrix.cases import Case
-from matrix.site import site_on
+from matrix.accounts import WHOLE_VARIABLE, Accounts
+from matrix.backends import Axis, Backend, Configure
+from matrix.table import Table
 
-WHOLE = bool(os.environ.get("DOVETAIL_PORTABILITY_FULL"))
+TABLE_VARIABLE = "DOVETAIL_PORTABILITY_TABLE"
 
 
 class Services:
-    """What the axes need, started when it is first asked for."""
+    """What the axes need, started when it is first asked for; a test whose axis cannot be had is skipped and says why."""
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
         self._stack = stack
@@ -55,23 +54,29 @@ def services() -> Iterator[Services]:
         yield Services(stack)
 
 
-@dataclass
-class Account:
-    """What came of one case on one backend."""
-
-    found: dict[str, Any]
-    values: Values
-    refusals: tuple[str, ...] = ()
+@pytest.fixture(scope="session")
+def accounts(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Accounts:
+    return Accounts(services.of, tmp_path_factory, whole=bool(os.environ.get(WHOLE_VARIABLE)))
 
 
-@dataclass
-class Accounts:
-    """Of every case on the reference, once."""
+@pytest.fixture(scope="session")
+def table() -> Iterator[Table]:
+    """Filled by the tests; written to the folder that DOVETAIL_PORTABILITY_TABLE names, once it is complete."""
+    made = Table.empty()
+    yield made
+    folder = os.environ.get(TABLE_VARIABLE)
+    if folder is not None:
+        made.write(Path(folder))
 
-    take: Callable[[Case, Backend], Account]
-    taken: dict[str, Account] = field(default_factory=dict)
 
-    def of(self, case: Case) -> Account:
-        if case.name not in self.taken:
-            self.taken[case.name] = self.take(case, REFERENCE)
-        return self.taken[case.name]
+@pytest.fixture(autouse=True)
+def nothing_of_this_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable or file of this user's says who asks, or where."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def pytest_report_header() -> list[str]:
+    whole: Any = os.environ.get(WHOLE_VARIABLE)
+    return [f"portability: {'every case on every backend' if whole else f'a slice; {WHOLE_VARIABLE}=1 runs every case on every backend'}"]

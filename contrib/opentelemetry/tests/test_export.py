@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -88,3 +89,25 @@ def test_nothing_of_opentelemetry_is_imported_where_it_is_not_set_up(program: Pa
     environ = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines()[-1] == "['dovetail_opentelemetry']"
+
+
+def test_a_program_that_sets_up_opentelemetry_after_its_first_run_gets_spans_of_the_next(program: Path) -> None:
+    script = """
+        import opentelemetry.sdk.trace as sdk  # as a library may have that the program imports
+        from adding import adding
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+        adding()
+        kept = InMemorySpanExporter()
+        provider = sdk.TracerProvider()
+        provider.add_span_processor(SimpleSpanProcessor(kept))
+        trace.set_tracer_provider(provider)
+        adding()
+        print(sorted(span.name for span in kept.get_finished_spans()))
+    """
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, cwd=program.parent, env=environ, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "['run adding', 'step numbers', 'step total']"

@@ -232,6 +232,16 @@ def test_a_file_read_in_a_worker_process_is_seen_as_well(edited) -> None:
     assert edited.run() == {**_ALL, "unrelated": "cached"}
 
 
+def test_a_file_of_a_project_that_lies_in_the_cache_folder_is_seen_as_well(edited) -> None:
+    edited.write(flow=_READS)
+    (edited.folder / "data.csv").write_text("1,2\n")
+    inside = {"DOVETAIL_CACHE": str(edited.folder.parent)}
+    assert edited.run(env=inside) == _ALL
+    assert edited.run(env=inside) == _NONE
+    (edited.folder / "data.csv").write_text("2,2\n")
+    assert edited.run(env=inside) == {**_ALL, "unrelated": "cached"}
+
+
 def test_a_module_that_a_step_imports_when_it_runs_is_no_reading_of_data(edited) -> None:
     edited.write(flow="""
         from dovetail import pipeline, step

@@ -153,6 +153,17 @@ def test_many_refusals_are_counted_rather_than_listed(programs, write_all) -> No
     assert said[-1].startswith("10 more files")
 
 
+def test_a_project_of_too_many_bytes_or_files_is_refused(programs, write_all, monkeypatch) -> None:
+    from dovetail.planning import project_files
+
+    write_all({f"data/{number}.csv": "0123456789" for number in range(5)})
+    monkeypatch.setattr(project_files, "_MOST_BYTES", 49)
+    assert "GB together" in problems(programs)[0]
+    monkeypatch.setattr(project_files, "_MOST_FILES", 4)
+    [problem] = problems(programs)
+    assert "more than 4 files, most of them below data" in problem
+
+
 def test_a_name_that_is_no_text_is_refused(programs) -> None:
     with open(os.fsencode(programs.folder) + b"/\xff.py", "wb"):
         pass

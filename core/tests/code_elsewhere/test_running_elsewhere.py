@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 
 import pytest
 
@@ -77,8 +78,11 @@ def test_packages_in_a_src_layout_with_namespaces_and_resources(programs, far, w
     assert loaded() == ["hello", "from a namespace", "late", "shop.flow"]
 
 
-def test_a_package_that_is_run_as_a_program(programs, far, write_all) -> None:
+def test_a_package_that_is_run_as_a_program(programs, far, write_all, request) -> None:
     write_all({"shop/__init__.py": "", "shop/__main__.py": _FLOW, "data/words.txt": "words"})
+    with pytest.raises(AssertionError, match=f"dovetail init {programs.folder}"):
+        programs.run("-m", "shop")
+    request.getfixturevalue("repository")
     programs.run("-m", "shop")
     words, folder, beside = loaded()
     assert (words, beside) == ("words", f"{folder}/shop")
@@ -226,6 +230,18 @@ def test_a_run_that_is_resumed_elsewhere_takes_the_package_of_the_run(programs, 
     assert new.id != old.id
     assert loaded()[0] == "words"
     assert new.header["package"] == old.header["package"]
+
+
+def test_a_detached_run_goes_on_with_the_code_that_was_packaged(programs, far, write_all) -> None:
+    write_all({"flow.py": _FLOW.replace("        reading()", "        reading.with_options(wait=False)()"), "data/words.txt": "words"})
+    programs.run("flow.py")
+    write_all({"flow.py": "raise SystemExit('edited')", "data/words.txt": "edited"})
+    run = Client().list_runs()[0]
+    until = time.monotonic() + 60
+    while not run.status.is_final and time.monotonic() < until:
+        time.sleep(0.1)
+    assert run.status.value == "completed"
+    assert loaded()[0] == "words"
 
 
 def test_a_change_of_any_file_is_another_package_and_the_same_files_are_the_same(programs, far, write_all) -> None:

@@ -64,10 +64,23 @@ def report(model: dict, count: int) -> str:
     return f"{model} {count}"
 
 
+@step
+def count(found: list) -> int:
+    executed("count")
+    return len(found)
+
+
 @step(isolated=True)
 def apart(x: int) -> list:
     executed("apart")
     return [x, "in a process of its own"]
+
+
+@step(step_operator=True)
+def afar(x: int) -> list:
+    executed("afar")
+    print("far away")
+    return [x, "in a process that shares nothing with the run's"]
 
 
 @pipeline(model=Model("scored"))
@@ -83,3 +96,8 @@ def whole() -> None:
 @pipeline
 def with_worker() -> None:
     apart(flaky(load()))
+
+
+@pipeline
+def with_operator() -> None:
+    report({"w": 1}, fragile(count(afar(flaky(load())))))

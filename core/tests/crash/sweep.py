@@ -9,13 +9,15 @@ WHAT is broken: `run`, its `worker` process, or `resume` or `read` (of a run tha
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import sys
+import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,8 @@ import scenario
 from faults import Fault
 
 AT_ONCE = 2
-HALFWAY = {"whole": 150, "with_worker": 80}
+HALFWAY = {"whole": 150, "with_worker": 80, "with_operator": 80}
+FAR = ("FAULT", "FAULTS", "FAULT_FIRED", "EXECUTED", "PYTHONPATH")  # what the step operator hands to its workers
 
 
 def in_child(work: Callable[[], Any], told: Path) -> tuple[Any, int]:
@@ -62,6 +65,8 @@ class Case:
         shutil.rmtree(self.home, ignore_errors=True)
         shutil.copytree(self.home.parent / "template", self.home)
         os.environ.update(DOVETAIL_HOME=str(self.home), DOVETAIL_CACHE=str(self.home / "cache"), EXECUTED=str(self.home / "executed"))
+        for name in FAR:
+            os.environ.setdefault(name, "")
         if self.what in ("resume", "read"):
             in_child(lambda: self.run(Fault(str(self.store), "kill", HALFWAY[self.pipeline])), self.told)
         step = {"run": self.run, "worker": self.run_with_broken_worker, "resume": self.resume, "read": self.read}[self.what]
@@ -72,6 +77,8 @@ class Case:
             fired = (self.home / "fired").exists()
         if code not in (0, -9):
             self.wrong(f"the process that was to break ended with {code}: {self._error()}")
+        if self.number % 2:
+            self.wait_for_workers()  # else they go on while it is read and resumed
         self.look("after the fault")
         committed = self.committed()
         before = self.executions()
@@ -81,6 +88,7 @@ class Case:
         ended = self.ask("the one that resumes", self.resume)
         if ended is not None and ended["status"] not in ("completed", "cached"):
             self.wrong(f"after resuming, the run has {ended['status']}: {ended}")
+        self.wait_for_workers()
         self.look("after resuming")
         self.not_repeated(committed, before)
         self.verify()
@@ -88,6 +96,14 @@ class Case:
             shutil.rmtree(self.home, ignore_errors=True)
         hit = broken["fired"] if broken else None
         return {"n": self.number, "fired": fired, "hit": hit, "seen": seen and seen["status"], "problems": self.problems}
+
+    def wait_for_workers(self) -> None:
+        """Those of the step operator outlive who started them."""
+        until = time.monotonic() + 60
+        while any(self.home.name.encode() in line for line in command_lines()):
+            if time.monotonic() > until:
+                return self.wrong("a worker elsewhere does not end")
+            time.sleep(0.05)
 
     # -- what is done in children --------------------------------------------------------------------------------------
 
@@ -215,11 +231,19 @@ class Case:
         return path.read_text(encoding="utf-8")[-1500:] if path.exists() else "it said nothing"
 
 
+def command_lines() -> Iterator[bytes]:
+    for found in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            yield found.read_bytes()
+
+
 def warm(work: Path) -> None:
     """Import all that a run needs, in a process that has no other thread and so can be forked."""
     case = Case(work, "whole", "kill", "warm", 0)
     shutil.copytree(work / "template", case.home, dirs_exist_ok=True)
     os.environ.update(DOVETAIL_HOME=str(case.home), DOVETAIL_CACHE=str(case.home / "cache"), EXECUTED=str(case.home / "executed"))
+    for name in FAR:
+        os.environ.setdefault(name, "")
 
     def modules() -> list[str]:
         found = [case.run(), case.read(), case.resume(), case._verified()]

@@ -15,7 +15,8 @@ import pytest
 
 HERE = Path(__file__).parent
 FULL = bool(os.environ.get("DOVETAIL_CRASH_FULL"))
-FAR = 100_000
+MOST = 100_000
+FAR = ("FAULT", "FAULTS", "FAULT_FIRED", "EXECUTED", "PYTHONPATH")  # what the step operator hands to its workers
 
 
 @pytest.fixture
@@ -29,11 +30,12 @@ components:
   orchestrator: default
   artifact_store: default
   experiment_tracker: {{type: local, name: lines, configuration: {{path: {isolated / "tracking"}}}}}
+  step_operator: {{type: local, name: afar, configuration: {{variables: {{{", ".join(f"{name}: '${{{name}}}'" for name in FAR)}}}}}}}
 """)
 
-    def run(pipeline: str, mode: str, what: str = "run", start: int = 1, stride: int = 1, limit: int = FAR, env: dict[str, str] | None = None) -> list[dict[str, Any]]:
+    def run(pipeline: str, mode: str, what: str = "run", start: int = 1, stride: int = 1, limit: int = MOST, env: dict[str, str] | None = None) -> list[dict[str, Any]]:
         if FULL:
-            start, stride, limit = 1, 1, FAR
+            start, stride, limit = 1, 1, MOST
         begun = time.monotonic()
         arguments = [str(HERE / "sweep.py"), str(isolated / "crash"), pipeline, mode, what, str(start), str(stride), str(limit)]
         process = programs.start(*arguments, env=env)
@@ -97,6 +99,16 @@ def test_a_kill_of_the_driver_of_a_worker_process_loses_and_repeats_nothing(swee
 def test_a_fault_in_a_worker_process_loses_and_repeats_nothing(sweep, mode) -> None:
     results = sweep("with_worker", mode, "worker", stride=2 if mode == "kill" else 5)
     every_fault_fired(results, at_least=10 if mode == "kill" else 4)
+    assert {result["seen"] for result in results} <= {"completed", "failed"}
+
+
+def test_a_kill_of_the_driver_while_a_worker_elsewhere_goes_on_loses_and_repeats_nothing(sweep) -> None:
+    every_fault_fired(sweep("with_operator", "kill", stride=11), at_least=10)
+
+
+def test_a_kill_of_a_worker_elsewhere_loses_and_repeats_nothing(sweep) -> None:
+    results = sweep("with_operator", "kill", "worker", stride=3)
+    every_fault_fired(results, at_least=6)
     assert {result["seen"] for result in results} <= {"completed", "failed"}
 
 

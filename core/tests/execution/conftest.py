@@ -79,6 +79,12 @@ class Engine:
     def pid(self, name: str = "pid") -> int:
         return int(self.until(name))
 
+    def alive(self, pid: int) -> bool:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        except FileNotFoundError:
+            return False
+
     def let(self, name: str) -> None:
         (self.place / name).write_text("yes")
 

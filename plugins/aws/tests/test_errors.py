@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from conftest import KEYS
 from dovetail.components import Secret
+from dovetail.stack.checks import DEADLINE
 from dovetail.errors import ConfigurationError, DovetailError, StoreError
 from dovetail_aws.artifact_store import S3ArtifactStore
 from dovetail_aws.errors import Denied, NoAnswer, S3Error, Unreachable, translated
@@ -55,7 +57,9 @@ def test_no_bucket_is_found_by_the_check(make_store: Callable[..., Any]) -> None
 
 
 def test_nobody_who_listens_is_found_by_the_check_within_its_deadline(make_store: Callable[..., Any]) -> None:
+    began = time.monotonic()
     (problem,) = make_store(endpoint_url=f"http://127.0.0.1:{free_port()}").check()
+    assert time.monotonic() - began < DEADLINE
     assert "Could not connect to the endpoint URL" in problem
     assert "Check `endpoint_url` and `region`" in problem
 

@@ -64,7 +64,7 @@ def guarded() -> Iterator[testing.LocalRegistry]:
 @pytest.fixture(scope="session")
 def wheels() -> Iterator[WheelIndex]:
     """What is installed here, for pip in builds, which have no network but this machine's loopback."""
-    with WheelIndex(["dovetail", "dovetail-docker"]) as index:
+    with WheelIndex(["dovetail", "dovetail-docker", "iniconfig"]) as index:
         yield index
 
 

@@ -31,10 +31,12 @@ def trained(rate: float, folder: Path) -> Annotated[dict[str, Any], "said"]:
         found = mlflow.get_run(run.info.run_id)
         history = [point.value for point in mlflow.MlflowClient().get_metric_history(run.info.run_id, "loss")]
         listed = [each.path for each in mlflow.MlflowClient().list_artifacts(run.info.run_id)]
+        mlflow.log_table({"grams": [500, 350]}, "table.json")
+        table = mlflow.load_table("table.json", run_ids=[run.info.run_id])
         text = mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/texts/deep/text.txt")
     tags = {name: value for name, value in found.data.tags.items() if name in ("team", "data", "season")}
     read = {"params": found.data.params, "metrics": found.data.metrics, "tags": tags}
-    return {**read, "history": history, "listed": sorted(listed), "text": text}
+    return {**read, "history": history, "listed": sorted(listed), "text": text, "table": table["grams"].tolist()}
 
 
 @step
@@ -123,27 +125,57 @@ def ways() -> None:
     apart(nested(asynchronous(in_a_thread())))
 
 
+def with_a_model(**named: Any) -> None:
+    mlflow.sklearn.log_model(LogisticRegression(), "model", **named)
+
+
 @step
-def refused(call: str) -> Annotated[str, "sentence"]:
-    calls = {
+def refused() -> Annotated[dict[str, str], "sentences"]:
+    """What each call says, or that it was done."""
+    run_id = mlflow.start_run().info.run_id
+    calls: dict[str, Any] = {
         "set_tracking_uri": lambda: mlflow.set_tracking_uri("sqlite:///elsewhere.db"),
+        "set_registry_uri": lambda: mlflow.set_registry_uri("sqlite:///elsewhere.db"),
         "set_experiment": lambda: mlflow.set_experiment("mine"),
+        "set_experiment by id": lambda: mlflow.set_experiment(experiment_id="0"),
+        "create_experiment": lambda: mlflow.create_experiment("mine"),
+        "search_experiments": mlflow.search_experiments,
         "search_runs": lambda: mlflow.search_runs(experiment_ids=["0"]),
-        "register_model": lambda: mlflow.register_model("models:/m-1", "mine"),
-        "delete_run": lambda: mlflow.delete_run(mlflow.start_run().info.run_id),
-        "get_run": lambda: mlflow.get_run("0" * 32),
+        "register_model": lambda: mlflow.register_model(f"runs:/{run_id}/model", "mine"),
+        "registered with log_model": lambda: with_a_model(registered_model_name="mine"),
+        "load_model of a registry": lambda: mlflow.pyfunc.load_model("models:/mine/1"),
+        "search_registered_models": mlflow.search_registered_models,
+        "delete_run": lambda: mlflow.delete_run(run_id),
         "delete_tag": lambda: (mlflow.set_tag("a", 1), mlflow.delete_tag("a")),
+        "get_run": lambda: mlflow.get_run("0" * 32),
     }
-    try:
-        calls[call]()
-    except mlflow.exceptions.MlflowException as error:
-        return str(error)
-    return "it was done"
+    said = {}
+    for name, call in calls.items():
+        try:
+            call()
+        except mlflow.exceptions.MlflowException as error:
+            said[name] = str(error)
+        else:
+            said[name] = "it was done"
+    return said
 
 
 @pipeline
-def refusing(call: str) -> None:
-    refused(call)
+def refusing() -> None:
+    refused()
+
+
+@step
+def traced() -> int:
+    for _ in range(2):
+        with mlflow.start_span("kneading"):
+            mlflow.log_metric("loss", 0.5)
+    return 1
+
+
+@pipeline
+def tracing() -> None:
+    traced()
 
 
 @step

@@ -21,8 +21,9 @@ SAID = {
     "metrics": {"loss": 1 / 3, "recall": 0.5, "precision": 0.75},
     "tags": {"team": "fraud", "data": "iris", "season": "spring"},
     "history": [1.0, 0.5, 1 / 3],
-    "listed": ["config.json", "notes", "texts"],
+    "listed": ["config.json", "notes", "table.json", "texts"],
     "text": "text",
+    "table": [500, 350],
 }
 
 
@@ -124,18 +125,30 @@ def test_every_way_to_log_reaches_the_step(project: Any, steps: Any) -> None:
     assert run.steps["apart"].params == {"apart": "True"}
 
 
-@pytest.mark.parametrize("call", ["set_tracking_uri", "set_experiment", "search_runs", "register_model", "delete_run", "delete_tag"])
-def test_a_call_that_has_no_counterpart_is_refused_with_the_cure(project: Any, steps: Any, call: str, astray: Path) -> None:
-    sentence = ran(project, steps.refusing, call=call).steps["refused"].output.load()
-    assert "cannot be used in this step: its stack has no tracker" in sentence
-    assert "stack with an MLflow tracker" in sentence
+def test_every_call_that_has_no_counterpart_is_refused_with_the_cure(project: Any, steps: Any, astray: Path) -> None:
+    import mlflow
+
+    addresses = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    sentences = ran(project, steps.refusing).steps["refused"].output.load()
+    unknown = sentences.pop("get_run")
+    assert "There is no run" in unknown
+    assert "MlflowClient(tracking_uri=" in unknown
+    for call, sentence in sentences.items():
+        assert "cannot be used in this step: its stack has no tracker" in sentence, call
+        assert "stack with an MLflow tracker" in sentence, call
+    assert (mlflow.get_tracking_uri(), mlflow.get_registry_uri()) == addresses
     assert os.listdir(astray) == []
 
 
-def test_a_run_of_elsewhere_is_not_read(project: Any, steps: Any) -> None:
-    sentence = ran(project, steps.refusing, call="get_run").steps["refused"].output.load()
-    assert "There is no run" in sentence
-    assert "MlflowClient(tracking_uri=" in sentence
+def test_traces_are_not_kept_and_that_is_said(project: Any, steps: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """MLflow lets no error with traces reach the code that is traced."""
+    import mlflow
+
+    run = ran(project, steps.tracing)
+    assert run.steps["traced"].metrics == {"loss": 0.5}
+    if hasattr(mlflow, "flush_trace_async_logging"):
+        mlflow.flush_trace_async_logging()
+    assert "tracing cannot be used in this step" in caplog.text
 
 
 def test_an_address_that_is_named_is_asked(project: Any, steps: Any, tmp_path: Path) -> None:
@@ -173,11 +186,12 @@ def test_nothing_is_left_active_or_on_after_the_steps(project: Any, steps: Any, 
     import mlflow
     from mlflow.utils.autologging_utils import autologging_is_disabled
 
-    from dovetail_mlflow import routing_step
+    from dovetail_mlflow import routing_step, vendor
 
     (tmp_path / "own").mkdir()
+    vendor.exchange_last_run(None)
     ran(project, steps.without_model, folder=str(tmp_path / "own"))
-    assert mlflow.active_run() is None
+    assert (mlflow.active_run(), mlflow.last_active_run()) == (None, None)
     assert autologging_is_disabled("sklearn")
     assert routing_step._steps == {}
     assert mlflow.get_tracking_uri() != "dovetail://step"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +68,31 @@ def test_an_address_in_a_bucket_is_kept_and_not_looked_into() -> None:
     artifact = wandb.Artifact("data", type="data")
     artifact.add_reference(reference("s3:///artifacts/ab/data"), name="payload", checksum=False)
     assert artifact.manifest.entries["payload"].ref == "dovetail+s3:///artifacts/ab/data"
+
+
+WHOLE = """
+import sys
+import wandb
+from dovetail import pipeline, step
+from dovetail.testing import in_memory
+from dovetail_wandb.tracker import WandbTracker
+
+@step
+def train() -> float:
+    wandb.log({"loss": 0.5})
+    return 0.9
+
+@pipeline
+def training():
+    train()
+
+with in_memory(WandbTracker(project="tests", mode="offline", dir=sys.argv[1], system_metrics=False)):
+    training()
+"""
+
+
+def test_what_wandb_says_of_references_is_no_output_of_the_step(tmp_path: Path) -> None:
+    (tmp_path / "whole.py").write_text(WHOLE, encoding="utf-8")
+    done = subprocess.run([sys.executable, "whole.py", str(tmp_path / "kept")], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    assert "train  done" in done.stderr
+    assert "wandb:" not in done.stdout + done.stderr

@@ -8,7 +8,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +23,25 @@ def nothing_started() -> Iterator[Configure]:
 
 @dataclass(frozen=True)
 class Axis:
-    """One orchestrator or artifact store. `service` starts what it needs for all tests of a session, and skips them where it cannot.
+    """One orchestrator or artifact store. `service` starts what it needs, once for all tests of a session.
 
     `plugin`: the module that must be installed. `fields`: configuration that is always the same. `variables`: set while a
-    pipeline runs on it, for `${…}` in the configuration. `refuses`: the settings that it cannot honour, as preflight names
-    them; a refusal of anything else is a difference.
+    pipeline runs on it, for `${…}` in the configuration. `refuses`: what it cannot honour, by words of the checks before a
+    run that tell it from all else; a refusal of anything else is a difference.
     """
 
     title: str
     flavor: str
     service: Callable[[], AbstractContextManager[Configure]] = nothing_started
     plugin: str = "dovetail"
-    fields: Mapping[str, Any] | None = None
-    variables: Mapping[str, str] | None = None
-    refuses: frozenset[str] = frozenset()
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    refuses: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def component(self) -> str:
+        """The component's name in the stack."""
+        return "-".join(self.title.lower().split())
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,8 @@ class Backend:
         return f"{self.orchestrator.title} × {self.store.title}"
 
     @property
-    def refuses(self) -> frozenset[str]:
-        return self.orchestrator.refuses | self.store.refuses
+    def refuses(self) -> Mapping[str, str]:
+        return {**self.orchestrator.refuses, **self.store.refuses}
 
     def is_installed(self) -> bool:
         return all(importlib.util.find_spec(axis.plugin) is not None for axis in (self.orchestrator, self.store))
@@ -90,9 +95,13 @@ def folder_of_the_trial() -> Iterator[Configure]:
     yield lambda folder: {"path": str(folder / "store")}
 
 
-THREADS = Axis("local threads", "local")
-PROCESSES = Axis("local processes", "local", fields={"processes": True})
-DOCKER = Axis("docker", "docker", docker_engine, plugin="dovetail_docker")
+_NO_GPU = {"sets resources.gpu": "`Resources(gpu=…)`, as it hands out none"}
+_MORE_THAN_THERE_IS = {"asks for cpu": "`Resources(cpu=…)` of more than its machine has"}
+_NOT_IMPORTABLE = {"cannot be imported there": "steps that another process cannot import"}
+
+THREADS = Axis("local threads", "local", refuses={**_NO_GPU, **_MORE_THAN_THERE_IS})
+PROCESSES = Axis("local processes", "local", fields={"processes": True}, refuses={**THREADS.refuses, **_NOT_IMPORTABLE})
+DOCKER = Axis("docker", "docker", docker_engine, plugin="dovetail_docker", refuses={**_MORE_THAN_THERE_IS, **_NOT_IMPORTABLE})
 
 FOLDER = Axis("local folder", "local", folder_of_the_trial)
 S3 = Axis(

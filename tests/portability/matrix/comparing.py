@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dovetail.testing.equality import same
+from dovetail.values.encoding import type_name
 
 _SHOWN = 160  # characters of a value
 _ABSENT = object()
@@ -27,7 +28,14 @@ def _differences(place: str, one: Any, other: Any) -> Iterator[str]:
 def _is_same(one: Any, other: Any) -> bool:
     if one is _ABSENT or other is _ABSENT:
         return False
-    return same(one, other)
+    return same(one, other) or _is_same_of_a_project(one, other)
+
+
+def _is_same_of_a_project(one: Any, other: Any) -> bool:
+    """Whether they are equal objects of one class, which each copy of the project defines for itself."""
+    if type(one) is type(other) or type_name(type(one)) != type_name(type(other)):
+        return False
+    return hasattr(one, "__dict__") and same(vars(one), vars(other))
 
 
 def _shown(value: Any) -> str:

@@ -21,7 +21,7 @@ from dovetail.client.views import Run
 from dovetail.errors import RunFailed
 from dovetail.testing.run_record import Values, described
 from dovetail.testing.trial import isolate
-from matrix.backends import Axis, Backend, Configure
+from matrix.backends import THREADS, Axis, Backend, Configure
 
 PROJECT = Path(__file__).parents[1] / "project"
 _ACTIVE, _BESIDE = "chosen", "beside"
@@ -79,7 +79,9 @@ class Site:
         path.write_text(text.replace(before, after), encoding="utf-8")
 
     def note_run(self, run: Run, name: str | None = None) -> Run:
-        self.found[f"run '{name or run.name}'"] = described(run, self.values)
+        called = name or run.name
+        self.values.runs[run.id] = called
+        self.found[f"run '{called}'"] = described(run, self.values)
         return run
 
     def note(self, **facts: Any) -> None:
@@ -109,7 +111,7 @@ def site_on(
     monkeypatch.setenv("DOVETAIL_PROJECT", str(project))
     monkeypatch.setenv("DOVETAIL_STACK", _ACTIVE)
     for axis in (backend.orchestrator, backend.store):
-        for name, value in (axis.variables or {}).items():
+        for name, value in axis.variables.items():
             monkeypatch.setenv(name, value)
     _write_stacks(backend, configure, folder, project)
     monkeypatch.syspath_prepend(str(project))
@@ -123,11 +125,12 @@ def site_on(
 
 def _write_stacks(backend: Backend, configure: Mapping[str, Configure], folder: Path, project: Path) -> None:
     def component(axis: Axis) -> dict[str, Any]:
-        fields = {**configure[axis.title](folder), **(axis.fields or {})}
-        return {"flavor": axis.flavor, "name": "".join(axis.title.split()), "configuration": fields}
+        own = configure[axis.title](folder) if axis.title in configure else {}
+        fields = {**own, **axis.fields}
+        return {"flavor": axis.flavor, "name": axis.component, "configuration": fields}
 
     store = component(backend.store)
-    stacks = {_ACTIVE: component(backend.orchestrator), _BESIDE: {"flavor": "local", "name": "localthreads"}}
+    stacks = {_ACTIVE: component(backend.orchestrator), _BESIDE: component(THREADS)}
     place = project / ".dovetail" / "stacks"
     place.mkdir(parents=True)
     (project / ".dovetail" / "project.yaml").write_text("name: portability\n", encoding="utf-8")

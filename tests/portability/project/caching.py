@@ -21,8 +21,20 @@ def gross(prices: dict[str, float], loaves: int) -> float:
 
 
 @step
+def stocked() -> dict[str, int]:
+    """By a path that no parameter names."""
+    with open("data/stock.csv", encoding="utf-8") as file:
+        return {row["product"]: int(row["loaves"]) for row in csv.DictReader(file)}
+
+
+@step
 def doubled(amount: float) -> float:
     return amount * 2
+
+
+@step
+def counted(stock: dict[str, int]) -> float:
+    return sum(stock.values())
 
 
 @pipeline
@@ -30,6 +42,11 @@ def shop(loaves: int = 2) -> None:
     read = prices()
     doubled(gross(read, loaves))
     receipt(read)
+
+
+@pipeline
+def stock() -> None:
+    doubled(counted(stocked()))
 
 
 @step

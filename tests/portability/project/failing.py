@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
-from dovetail import Retry, get_step_context, pipeline, step
+from dovetail import Retry, get_step_context, load_artifact, pipeline, step
 
 
 @step
@@ -109,9 +108,10 @@ def timed() -> None:
 
 @step(enable_cache=False)
 def oven() -> int:
-    if not Path("data/oven-is-hot.txt").exists():
-        raise RuntimeError("the oven is cold")
-    return 220
+    try:
+        return load_artifact("heat")
+    except LookupError:  # NotFound is one
+        raise RuntimeError("the oven is cold") from None
 
 
 @step
@@ -121,6 +121,6 @@ def heated(loaf: int, degrees: int) -> int:
 
 @pipeline
 def interrupted() -> None:
-    """It completes once the oven has been lit."""
+    """It completes once somebody has saved the artifact `heat`."""
     risen = bread.with_options(id="risen")(flour(300))
     heated(risen, oven(after=risen))

@@ -130,14 +130,29 @@ def variables() -> None:
 def chatty(lines: int) -> int:
     for number in range(lines):
         print(f"Zeile {number} von größe, 数据")
-    print("no newline at the end", end="", file=sys.stderr)
-    logging.getLogger("bakery").warning("the oven is %s", "hot")
+    print("no newline at the end", end="")
     return lines
+
+
+@step
+def warned(about: str) -> str:
+    """On the other stream: how the lines of two streams follow each other is chance."""
+    print("to stderr", file=sys.stderr)
+    logging.getLogger("bakery").warning("the %s is hot", about)
+    logging.getLogger("bakery").info("nobody asked for this")
+    return about
+
+
+@step
+def silent() -> None:
+    pass
 
 
 @pipeline
 def logs() -> None:
     chatty(3)
+    warned("oven")
+    silent()
 
 
 @step(resources=Resources(cpu=0.5, memory="512MiB"))
@@ -151,10 +166,33 @@ def with_resources() -> None:
 
 
 @step(resources=Resources(gpu=1))
-def greedy(value: int) -> int:
+def on_a_gpu(value: int) -> int:
+    from pathlib import Path
+
+    if not any(Path("/dev").glob("nvidia*")):
+        raise RuntimeError("there is no GPU here")
     return value
 
 
 @pipeline
 def with_gpu() -> None:
-    greedy(7)
+    on_a_gpu(7)
+
+
+@step(resources=Resources(cpu=4096))
+def on_many_cores(value: int) -> int:
+    return value
+
+
+@pipeline
+def with_many_cores() -> None:
+    on_many_cores(7)
+
+
+@pipeline
+def with_a_closure(factor: int = 3) -> None:
+    @step
+    def inner(value: int) -> int:
+        return value * factor
+
+    modest(inner(2))

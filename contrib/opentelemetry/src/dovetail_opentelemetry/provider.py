@@ -23,8 +23,8 @@ def tracer() -> Tracer | None:
     given = get_tracer_provider()
     if isinstance(given, TracerProvider):
         return given.get_tracer("dovetail")
-    own = _own_provider()
-    return own.get_tracer("dovetail") if own is not None else None
+    names = _exporter_names(os.environ)
+    return _own_provider(names).get_tracer("dovetail") if names else None
 
 
 def parent(environ: Mapping[str, str] = os.environ) -> Context | None:
@@ -36,24 +36,20 @@ def parent(environ: Mapping[str, str] = os.environ) -> Context | None:
 
 
 @functools.lru_cache(maxsize=1)
-def _own_provider() -> TracerProvider | None:
+def _own_provider(exporter_names: tuple[str, ...]) -> TracerProvider:
     """One for this process; it exports what is left when the process ends."""
-    exporters = _exporters(os.environ)
-    if not exporters:
-        return None
     named = os.environ.get("OTEL_SERVICE_NAME") or f"{SERVICE_NAME}=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
     provider = TracerProvider(resource=Resource.create({} if named else {SERVICE_NAME: "dovetail"}))
-    for exporter in exporters:
+    for exporter in map(_exporter, exporter_names):
         provider.add_span_processor(BatchSpanProcessor(exporter))
     return provider
 
 
-def _exporters(environ: Mapping[str, str]) -> list[SpanExporter]:
+def _exporter_names(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Those that `OTEL_TRACES_EXPORTER` names, by the entry points of OpenTelemetry's own; OTLP over HTTP where it names none."""
     endpoint = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
     said = environ.get("OTEL_TRACES_EXPORTER") or ("otlp" if endpoint else "")
-    names = [_OTLP if name == "otlp" else name for name in map(str.strip, said.split(",")) if name]
-    return [_exporter(name) for name in names]
+    return tuple(_OTLP if name == "otlp" else name for name in map(str.strip, said.split(",")) if name)
 
 
 def _exporter(name: str) -> SpanExporter:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from opentelemetry.trace import Span, Status, StatusCode, set_span_in_context
+from opentelemetry.trace import Span, Status, StatusCode, Tracer, set_span_in_context
 
 from dovetail_opentelemetry.provider import parent, tracer
 
@@ -18,8 +18,9 @@ _BAD = ("failed", "interrupted")  # what was skipped or cancelled is neither
 
 @dataclass
 class _Open:
-    """A run that goes on, and its steps that run."""
+    """A run that goes on, and its steps that run. `tracer`: where spans went when the run began."""
 
+    tracer: Tracer
     span: Span
     steps: dict[str, Span] = field(default_factory=dict)
 
@@ -28,16 +29,16 @@ class Spans:
     """Steps end in threads of their own, and several runs may go on at once."""
 
     def __init__(self) -> None:
-        self._tracer = tracer()
         self._runs: dict[str, _Open] = {}
         self._lock = threading.Lock()
 
     def run_started(self, event: Mapping[str, Any]) -> None:
-        if self._tracer is None:
+        given = tracer()  # asked for anew in each run: a program may set up OpenTelemetry after its first
+        if given is None:
             return
-        span = self._tracer.start_span(f"run {event['pipeline']}", parent(), attributes=_of_run(event))
+        span = given.start_span(f"run {event['pipeline']}", parent(), attributes=_of_run(event))
         with self._lock:
-            self._runs[event["run"]] = _Open(span)
+            self._runs[event["run"]] = _Open(given, span)
 
     def step_started(self, event: Mapping[str, Any]) -> None:
         run = self._run(event)
@@ -81,10 +82,9 @@ class Spans:
             return self._runs.get(event["run"])
 
     def _step_span(self, run: _Open, event: Mapping[str, Any], start: int | None = None) -> Span:
-        assert self._tracer is not None
         attributes = {"dovetail.step": event["step"], "dovetail.pipeline": event["pipeline"], "dovetail.run.id": event["run"]}
         context = set_span_in_context(run.span)
-        return self._tracer.start_span(f"step {event['step']}", context, attributes=attributes, start_time=start)
+        return run.tracer.start_span(f"step {event['step']}", context, attributes=attributes, start_time=start)
 
 
 def _of_run(event: Mapping[str, Any]) -> dict[str, str]:

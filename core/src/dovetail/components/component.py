@@ -109,7 +109,7 @@ class Component(ABC):  # noqa: B024  # each interface has its own abstract metho
         return None
 
 
-def _refuse_fields_named_as_methods(cls: type[Component]) -> None:
+def _refuse_fields_named_as_methods(cls: type[Any]) -> None:
     """Such a field would have the method as its default, and take the method's place where it is called."""
     for name in (field.name for field in dataclasses.fields(cls)):
         for base in cls.__mro__[1:]:

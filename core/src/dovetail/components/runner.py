@@ -16,6 +16,10 @@ class Runner(Component):
         """The image for steps whose environment asks for nothing; None has one built."""
         return None
 
+    def separates(self) -> bool:
+        """Whether it gives every step a process other than this one, also those that do not ask for it."""
+        return Capability.REMOTE in self.capabilities
+
     def shares_folders(self) -> bool:
         """Whether its workers find folders of the submitter's machine at the same paths: those of each job."""
         return Capability.REMOTE not in self.capabilities

@@ -41,10 +41,7 @@ _ATOMS = (str, int, float, bool, type(None))
 
 @dataclass(frozen=True)
 class Attempt:
-    """What it takes to run a step once. `inputs` are resolved; `number` counts from 1; `captured` keeps what is printed.
-
-    `told`: that it started is recorded at once; otherwise only once it has lasted a while, as most steps are over before anybody looks.
-    """
+    """What it takes to run a step once. `inputs` are resolved; `number` counts from 1; `captured` keeps what is printed."""
 
     workspace: Workspace
     run: RunInfo
@@ -54,7 +51,6 @@ class Attempt:
     key: str | None
     number: int = 1
     captured: Callable[[StepScope], AbstractContextManager[Any]] = lambda _: capturing()
-    told: bool = True
 
 
 class AttemptFailed(Exception):  # it ends an attempt; whether that is an error is decided by retries
@@ -73,8 +69,6 @@ def perform(attempt: Attempt) -> dict[str, Any]:
     started = time.time()
     scope = scope_of(attempt)
     _untold[scope] = partial(records.start_attempt, step.invocation, attempt.number, {"started": started, "pid": os.getpid()})
-    if attempt.told:
-        tell_start(scope)
     watching.watch()
     try:
         with variables_set(step.environment.env), attempt.captured(scope):
@@ -94,7 +88,7 @@ def perform(attempt: Attempt) -> dict[str, Any]:
 
 
 def tell_start(scope: StepScope) -> None:
-    """Record that the step started, unless that is done."""
+    """Record that the step started, unless that is done: only once it has lasted a while, as most are over before anybody looks."""
     tell = _untold.pop(scope, None)
     if tell is not None:
         tell()

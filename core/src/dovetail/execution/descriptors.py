@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from dovetail.execution.capture import RECORD
 from dovetail.execution.scope import StepScope
+from dovetail.stack.references import redact
 
 _LINGERING = 0.2  # seconds between looks whether the step has ended, where another program holds its output open
 
@@ -62,11 +63,17 @@ class _Descriptor:
                     self._drained.set()
                 continue
             data = os.read(self._read, 65536)
+            text = decode(data, final=not data)
             if not self._drained.is_set():
-                self._scope.log.append(decode(data, final=not data))
+                self._scope.log.append(text)
             if not data:
                 break
-            os.write(self._screen, data)
+            self._show(data, text)
         self._drained.set()
         os.close(self._read)
         os.close(self._screen)
+
+    def _show(self, data: bytes, text: str) -> None:
+        """On the screen; elsewhere that is the engine's log, in which secrets are hidden as in the step's own."""
+        stack = self._scope.workspace.stack
+        os.write(self._screen, redact(text, stack.secrets()).encode("utf-8", "replace") if stack.elsewhere else data)

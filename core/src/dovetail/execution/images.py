@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from dovetail.components.container_registry import ContainerRegistry
 from dovetail.components.image_builder import ImageBuilder
 from dovetail.errors import ConfigurationError
 from dovetail.planning.images import ImageSpec
-from dovetail.planning.wheels import wheel_of
+from dovetail.planning.wheels import kept_wheel
 from dovetail.planning.workspace import Workspace
 from dovetail.values.plan import Decision, Plan
 
@@ -71,7 +70,7 @@ def write_context(spec: ImageSpec, folder: Path, builder: ImageBuilder) -> None:
         (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     for name, expected in spec.wheels:
         (folder / "wheels").mkdir(exist_ok=True)
-        (folder / "wheels" / name).write_bytes(_wheel(name, expected))
+        (folder / "wheels" / name).write_bytes(kept_wheel(name, expected))
 
 
 def _dockerfile(spec: ImageSpec, builder: ImageBuilder) -> list[str]:
@@ -92,14 +91,6 @@ def _dockerfile(spec: ImageSpec, builder: ImageBuilder) -> list[str]:
         files = [f"{_PLACE}/wheels/{name}" for name, _ in spec.wheels]
         lines += [f"COPY wheels {_PLACE}/wheels", f"RUN python -m pip install {' '.join([*_QUIET, '--no-index', '--no-deps', '--force-reinstall', *files])}"]
     return lines
-
-
-def _wheel(name: str, expected: str) -> bytes:
-    distribution = name.partition("-")[0].replace("_", "-")
-    made, content = wheel_of(distribution)
-    if (made, hashlib.sha256(content).hexdigest()) != (name, expected):
-        raise ConfigurationError(f"The sources of {distribution} changed after the run was planned. Plan it again.")
-    return content
 
 
 def _described(spec: ImageSpec) -> str:

@@ -92,7 +92,7 @@ class StepTask:
         while self.outcome is None:
             number += 1
             self.outcome, self.error = settle(
-                Attempt(self.driver.workspace, self.driver.info, self.step, definition, self.inputs, self.key, number, told=False)
+                Attempt(self.driver.workspace, self.driver.info, self.step, definition, self.inputs, self.key, number)
             )
             if self.outcome is None:
                 self._wait_before(number)

@@ -76,8 +76,12 @@ def _importing() -> bool:  # pragma: no cover
 
 
 def _foreign(place: str, scope: StepScope) -> bool:  # pragma: no cover
-    """Whether a path belongs to the system, to Python, or to the store itself."""
-    return place.startswith((*_SYSTEM, *_python_folders(), *_own_folders(scope)))
+    """Whether a path belongs to the system, to Python, or to the store itself; what lies in the project belongs to nobody else."""
+    root = f"{scope.workspace.project.root}{os.sep}"
+    others = (*_python_folders(), *_own_folders(scope))
+    if place.startswith(root):  # a worker elsewhere has laid it out in the cache folder
+        return place.startswith(tuple(folder for folder in others if folder.startswith(root)))
+    return place.startswith((*_SYSTEM, *others))
 
 
 def _python_folders() -> tuple[str, ...]:  # pragma: no cover

@@ -68,7 +68,7 @@ class Worker:
             print(f"The result of step '{step.invocation}' is not cached: {difference}.", file=sys.stderr)
         for name, version in part.get("seen", {}).items():
             workspace.ledger.versions.seen(name, version)
-        return Attempt(workspace, info, step, definition, part["inputs"], key, number, descriptors_kept, told=not self.elsewhere)
+        return Attempt(workspace, info, step, definition, part["inputs"], key, number, descriptors_kept)
 
     def refuse(self, invocation: str, number: int, error: BaseException) -> dict[str, Any] | None:
         """Commit for a step's attempt that could not be made ready here, or that cannot do so itself."""

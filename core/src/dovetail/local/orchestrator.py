@@ -46,6 +46,9 @@ class LocalOrchestrator(Orchestrator):
         else:
             task.run_here()
 
+    def separates(self) -> bool:
+        return self.processes
+
     def capacity(self) -> Resources:
         return Resources(cpu=self.cpu or os.cpu_count(), memory=self.memory or _machine_memory(), gpu=0)
 

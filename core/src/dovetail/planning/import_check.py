@@ -30,7 +30,13 @@ _imported: set[str] = set()
 def find_import_problems(plan: Plan, workspace: Workspace) -> Iterator[str]:
     """What keeps steps from being imported where they are to run, each with its cure. What was found good is not tried again."""
     steps = [step for step in plan.steps if step.decision in (Decision.RUN, Decision.LATER)]
-    wanted = {source: step.invocation for step in reversed(steps) for source in _sources(step) if importable(source)}
+    installed = {"dovetail", *workspace.registry.plugin_modules()}
+    wanted = {
+        source: step.invocation
+        for step in reversed(steps)
+        for source in _sources(step)
+        if importable(source) and source.partition(":")[0].partition(".")[0] not in installed
+    }
     if not wanted or plan.package is None:
         return
     mark = digest.of_json([plan.package, sorted(wanted), sys.version, _installed_state()])

@@ -74,7 +74,9 @@ def parse(text: str, where: str, environment: Mapping[str, str]) -> Line | None:
         return None
     requirement.marker = None
     exact = re.fullmatch(r"={2,3}\s*([^*,\s]+)", str(requirement.specifier))
-    return Line(folded(requirement.name), str(requirement), exact[1] if exact else None, hashes, complete=bool(hashes))
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    said = f"{requirement.name}{extras} @ {requirement.url}" if requirement.url else str(requirement)
+    return Line(folded(requirement.name), said, exact[1] if exact else None, hashes, complete=bool(hashes))
 
 
 def _requirements(file: Path, environment: Mapping[str, str], within: tuple[Path, ...]) -> Iterator[Line]:

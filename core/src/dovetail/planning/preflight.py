@@ -53,6 +53,8 @@ def find_problems(plan: Plan, workspace: Workspace) -> Iterator[str]:
         runner = runner_of(step, orchestrator, workspace)
         if runner is not orchestrator or Capability.REMOTE in runner.capabilities:
             yield from elsewhere_problems(step, runner, workspace)
+        elif not importable(step.node.source):
+            yield from _unimportable(step, runner)
         if step.options and id(step.options) not in seen:
             seen.add(id(step.options))
             yield from _option_problems(step, runner, workspace)
@@ -84,11 +86,16 @@ def _option_problems(step: PlanStep, runner: Runner, workspace: Workspace) -> It
     yield from _missing_components(step, workspace)
     yield from _unsupported(step, runner, set(workspace.stack.waive))
     yield from _settings_problems(step, workspace)
-    if needs_process(step) and not importable(step.node.source):
-        yield (
-            f"Step '{step.invocation}' needs a process of its own (it has a timeout, or asks for one), and {step.node.source} cannot be "
-            f"imported there. Define the step at module level."
-        )
+
+
+def _unimportable(step: PlanStep, runner: Runner) -> Iterator[str]:
+    if needs_process(step):
+        why = "needs a process of its own (it has a timeout, or asks for one)"
+    elif runner.separates():
+        why = f"would get a process of its own, as {runner.component_type} '{runner.name}' gives one to every step"
+    else:
+        return
+    yield f"Step '{step.invocation}' {why}, and {step.node.source} cannot be imported there. Define the step at module level."
 
 
 def _missing_components(step: PlanStep, workspace: Workspace) -> Iterator[str]:

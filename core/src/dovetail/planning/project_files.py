@@ -21,6 +21,7 @@ from dovetail.values.project import FOLDER, cache_folder
 
 IGNORE_FILE = ".dovetailignore"
 _MOST_FILES = 50_000
+_MOST_BYTES = 1_000_000_000  # of all files together, as an archive is made in memory
 _NEVER = frozenset({".git", ".hg", ".svn", "__pycache__"})  # wherever they are
 _OF_ONE_MACHINE = tuple(f"{FOLDER}/{name}" for name in ("active", "store", "tracking", "secrets", "package.json", "interactive", "outside"))
 _MARKS = frozenset({"pyvenv.cfg", "CACHEDIR.TAG"})  # a folder with one of these is a virtual environment, or a tool's cache
@@ -55,6 +56,12 @@ def find_project_files(root: Path) -> ProjectFiles:
     if root in (Path.home(), Path(root.anchor)):
         found.problems.append(
             f"The project's root is {root}, so all that lies below it would be its code. Make a folder of its own the root: dovetail init FOLDER."
+        )
+        return found
+    if (root / "__init__.py").exists() and not git.is_used(root):
+        found.problems.append(
+            f"The project's root is {root}, which is itself a package, so that what it is imported from lies outside. Make the folder above it the "
+            f"root: dovetail init {root.parent}."
         )
         return found
     verdict = _verdict_of(root)
@@ -118,6 +125,10 @@ class _Taker:
             for name, file in list(self._found.files.items()):
                 if name.startswith(target):
                     self._found.files.setdefault(link + name[len(target) :], file._replace(tracked=False))
+        total = sum(file.size for file in self._found.files.values())
+        if total > _MOST_BYTES:
+            self._refused.insert(0, f"The project's files have {total / 1e9:.1f} GB together, and its code can have {_MOST_BYTES / 1e9:.0f} GB. "
+                                    f"Leave out data by {IGNORE_FILE}; steps get it as artifacts, or from where it lies.")  # fmt: skip
         more = len(self._refused) - _SHOWN
         self._found.problems += self._refused[:_SHOWN] + ([f"{more} more files of the project are refused for such reasons."] if more > 0 else [])
 

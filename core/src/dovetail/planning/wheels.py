@@ -16,6 +16,7 @@ from pathlib import Path
 
 from dovetail.errors import ConfigurationError
 from dovetail.registry.requirements import folded
+from dovetail.values.project import cache_folder
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _NOT_SHIPPED = frozenset({"INSTALLER", "REQUESTED", "RECORD", "direct_url.json", "uv_cache.json", "uv_build.json"})
@@ -174,11 +175,40 @@ def _checksum(content: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
 
 
-@functools.lru_cache(maxsize=64)
 def unreleased(distribution: str) -> tuple[str, str] | None:
-    """The wheel's file name and sha256 of a distribution that no index has; None for one that came from an index."""
+    """The wheel's file name and sha256 of a distribution that no index has; None for one that came from an index.
+
+    Made once per process, as what is imported does not change either, and kept in the cache folder for who builds the image.
+    """
+    return _unreleased(distribution, cache_folder())
+
+
+@functools.lru_cache(maxsize=64)
+def _unreleased(distribution: str, cache: Path) -> tuple[str, str] | None:
     found = installed(distribution)
     if found is None or is_released(found):
         return None
     name, content = wheel_of(distribution)
-    return name, hashlib.sha256(content).hexdigest()
+    digest = hashlib.sha256(content).hexdigest()
+    file = _kept(name, digest, cache)
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        aside = file.with_name(f"{name}.{os.getpid()}")
+        aside.write_bytes(content)
+        aside.replace(file)
+    return name, digest
+
+
+def kept_wheel(name: str, digest: str) -> bytes:
+    """The wheel that was planned with. Raises ConfigurationError where it is lost, and what is installed is not the same any more."""
+    file = _kept(name, digest, cache_folder())
+    content = file.read_bytes() if file.exists() else b""
+    if hashlib.sha256(content).hexdigest() != digest:
+        made, content = wheel_of(name.partition("-")[0].replace("_", "-"))
+        if (made, hashlib.sha256(content).hexdigest()) != (name, digest):
+            raise ConfigurationError(f"The sources of {name.partition('-')[0]} changed after the run was planned. Plan it again.")
+    return content
+
+
+def _kept(name: str, digest: str, cache: Path) -> Path:
+    return cache / "wheels" / digest / name

@@ -38,3 +38,8 @@ def take(environ: MutableMapping[str, str] = os.environ) -> None:
 
 def handed(name: str) -> Mapping[str, Secret] | None:
     return _handed.get(name)
+
+
+def all_handed() -> frozenset[str]:
+    """Every secret value that was handed to this process."""
+    return frozenset(value.reveal() for keys in _handed.values() for value in keys.values())

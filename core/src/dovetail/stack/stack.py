@@ -16,7 +16,7 @@ from dovetail.errors import ConfigurationError, DovetailError
 from dovetail.registry import Registry
 from dovetail.stack.configuration import constructor_arguments
 from dovetail.stack.fields import field_types, mentions, secret_fields
-from dovetail.stack.handing import handed
+from dovetail.stack.handing import all_handed, handed
 from dovetail.stack.references import HIDDEN, References, has_reference, redact
 from dovetail.values.encoding import Json
 from dovetail.values.project import Project
@@ -168,8 +168,8 @@ class Stack:
         }
 
     def secrets(self) -> frozenset[str]:
-        """Every secret value that components made so far were given, to be hidden by `redact`."""
-        return frozenset(self._references.revealed)
+        """Every secret value that components made so far were given, or that this process was, to be hidden by `redact`."""
+        return all_handed().union(self._references.revealed)
 
     def snapshot(self) -> dict[str, Json]:
         """The stack as JSON for plans and records: references unresolved, and never a secret value."""

@@ -77,6 +77,15 @@ def _pictures(one: Any, other: Any) -> bool:
     return (one.mode, one.size, one.tobytes()) == (other.mode, other.size, other.tobytes())
 
 
+def _figures(one: Any, other: Any) -> bool:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    drawn = [FigureCanvasAgg(figure) for figure in (one, other)]
+    for canvas in drawn:
+        canvas.draw()
+    return bytes(drawn[0].buffer_rgba()) == bytes(drawn[1].buffer_rgba())
+
+
 _BY_LIBRARY: Mapping[str, Callable[[Any, Any], bool]] = {
     "numpy.ndarray": _arrays,
     "pandas.DataFrame": _asserted("assert_frame_equal"),
@@ -86,4 +95,5 @@ _BY_LIBRARY: Mapping[str, Callable[[Any, Any], bool]] = {
     "polars.Series": _polars,
     "scipy._spbase": _sparse,
     "PIL.Image": _pictures,
+    "matplotlib.Figure": _figures,
 }

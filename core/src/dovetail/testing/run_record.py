@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,22 +14,30 @@ from dovetail.planning.readings import asked
 from dovetail.values.artifacts import Manifest
 from dovetail.values.plan import Status
 
+_WARNING = re.compile(r".*:\d+: \w*Warning: ")
 _PLANNED = ("retry", "timeout", "resources", "environment", "isolated", "settings", "enable_cache", "tags")
 
 
 @dataclass
 class Values:
-    """Artifacts whose bytes say nothing, because their materializer is not deterministic: each by the mark that stands for its digest."""
+    """Artifacts whose bytes say nothing, because their materializer is not deterministic: each by the mark that stands for its digest.
+
+    `runs`: names by id, for runs whose own is chance.
+    """
 
     marks: dict[str, str] = field(default_factory=dict)
+    runs: dict[str, str] = field(default_factory=dict)
     loaded: dict[str, Any] = field(default_factory=dict)
 
-    def mark_of(self, artifact: Artifact, place: str) -> str:
+    def name_of(self, run: Run) -> str:
+        return self.runs.get(run.id, run.name)
+
+    def mark_of(self, artifact: Artifact, step: StepRun, output: str) -> str:
         """The digest, or what stands for it."""
         if artifact.digest not in self.marks:
             if _is_certain(artifact, artifact.manifest):
                 return artifact.digest
-            self.marks[artifact.digest] = f"the value of {place}"
+            self.marks[artifact.digest] = f"the value of {step.name}.{output} in {self.name_of(step.run)}"
             self.loaded[self.marks[artifact.digest]] = artifact.load()
         return self.marks[artifact.digest]
 
@@ -70,13 +80,21 @@ def _step(step: StepRun, values: Values) -> dict[str, Any]:
         "children": [child.name for child in step.children],
         "attempts": step.attempts,
         "settings": _settings(step),
-        "readings": sorted({asked(reading) for reading in outcome.get("readings", ())}),
-        "log": step.log().splitlines() if step.status is Status.COMPLETED else None,  # a failure's shows where the code lies
+        "readings": sorted({asked(reading) for reading in outcome.get("readings", ()) if not os.path.isabs(reading.get("path", ""))}),
+        "log": _log(step) if step.status is Status.COMPLETED else None,  # a failure's shows where the code lies
     }
 
 
+def _log(step: StepRun) -> list[str]:
+    """What it printed, without Python's warnings, which show where the code lies."""
+    lines = step.log().splitlines()
+    warned = [number for number, line in enumerate(lines) if _WARNING.match(line)]
+    quoted = [number + 1 for number in warned if number + 1 < len(lines) and lines[number + 1].startswith("  ")]
+    return [line for number, line in enumerate(lines) if number not in {*warned, *quoted}]
+
+
 def _output(step: StepRun, name: str, output: Artifact, values: Values) -> dict[str, Any]:
-    digest = values.mark_of(output, f"{step.name}.{name} in {step.run.name}")
+    digest = values.mark_of(output, step, name)
     return {
         "digest": digest,
         "size": output.size if digest == output.digest else None,
@@ -87,7 +105,7 @@ def _output(step: StepRun, name: str, output: Artifact, values: Values) -> dict[
         "metadata": output.metadata,
         "tags": output.tags,
         "visualizations": dict(output.visualizations),
-        "consumers": sorted(f"{taker.name} in {taker.run.name}" for taker in output.consumers),
+        "consumers": sorted(f"{taker.name} in {values.name_of(taker.run)}" for taker in output.consumers),
     }
 
 

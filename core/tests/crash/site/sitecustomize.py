@@ -3,7 +3,7 @@
 import os
 import sys
 
-if os.environ.get("FAULT") and "--serve" in sys.orig_argv:
+if os.environ.get("FAULT") and {"--serve", "--attempt"} & set(sys.orig_argv):
     sys.path.insert(0, os.environ["FAULTS"])
     from faults import install_from
 

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 from dovetail.components import ArtifactStore, Entry
 from dovetail.errors import ConfigurationError, StoreError
 from dovetail_aws.connection import AwsConnection
-from dovetail_aws.errors import ABSENT, COMPLETED, CONFLICT, TAKEN, UNCERTAIN, Unreachable, code_of, explained, retries_of, translated
+from dovetail_aws.errors import ABSENT, Failure, code_of, explained, failure_of
 
-_WRITER = "dovetail-writer"  # in an object's metadata: a nonce of whoever created it
-_CONFLICTS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # seconds before a create is tried again that met another at the same moment
+_WRITER = "dovetail-writer"  # in an object's metadata: the mark of whoever created it
+_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # seconds before a create is tried again that met another at the same moment
 _CLOCK_KEPT = 60.0  # seconds for which the last answer's date is gone by
 _AT_ONCE = 1000  # objects that one request lists, or deletes
 _STYLES = {True: "path", False: "virtual", None: "auto"}
@@ -71,36 +71,34 @@ class S3ArtifactStore(AwsConnection, ArtifactStore):
             return self._created(path, writer, complete)
 
     def _created(self, path: str, writer: str, put: Callable[[], Any]) -> bool:
-        """Whether this writer made the object. What is not known from the answer is looked up by the writer's nonce."""
+        """Whether this writer made the object. What the answer does not tell is looked up by the writer's mark."""
         from botocore.exceptions import BotoCoreError, ClientError
 
-        doubtful = False
-        for pause in (*_CONFLICTS, None):
+        repeated = False
+        for pause in _PAUSES:
             try:
                 put()
                 return True
             except (ClientError, BotoCoreError) as error:
-                code = code_of(error) if isinstance(error, ClientError) else ""
-                doubtful = doubtful or (isinstance(error, ClientError) and retries_of(error) > 0)
-                if code in TAKEN and not doubtful:
-                    return False
-                problem = translated(error, self._where, path)
-                if code in CONFLICT and pause is not None:
-                    doubtful = True
-                    time.sleep(pause)
-                    continue
-                return self._is_mine(path, writer, problem, told=code in TAKEN or code in COMPLETED)
-        raise Unreachable(f"{self._where} had too many writers of '{path}' at once. Try again.")
+                failure = failure_of(error, self._where, path)
+            repeated = repeated or failure.repeated
+            if failure.taken and not repeated:
+                return False
+            if not failure.conflict:
+                break
+            repeated = True
+            time.sleep(pause)
+        if failure.taken or failure.uncertain:
+            return self._is_mine(path, writer, failure)
+        raise failure.problem
 
-    def _is_mine(self, path: str, writer: str, problem: Exception, *, told: bool) -> bool:
-        if not told and not isinstance(problem, UNCERTAIN):
-            raise problem
+    def _is_mine(self, path: str, writer: str, failure: Failure) -> bool:
         try:
             found = self._head(path)
         except OSError as error:
-            raise (error if told else problem) from None
+            raise (error if failure.taken else failure.problem) from None
         if found is None:
-            raise problem
+            raise failure.problem
         return bool(found.get("Metadata", {}).get(_WRITER) == writer)
 
     def read(self, path: str) -> bytes:

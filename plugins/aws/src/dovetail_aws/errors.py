@@ -13,15 +13,14 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from dovetail.errors import StoreError
 
 ABSENT = frozenset({"NoSuchKey", "404", "NotFound", "NoSuchVersion"})
-TAKEN = frozenset({"PreconditionFailed", "412"})
-COMPLETED = frozenset({"NoSuchUpload"})  # what is said of a multipart upload that has been completed, or removed
-CONFLICT = frozenset({"ConditionalRequestConflict", "OperationAborted", "409"})
-UNCERTAIN = (ConnectionError, TimeoutError)  # after these nobody knows whether the request was carried out
+_TAKEN = frozenset({"PreconditionFailed", "412", "NoSuchUpload"})  # the last is said of a multipart upload that was completed already
+_CONFLICT = frozenset({"ConditionalRequestConflict", "OperationAborted", "409"})
 
 _RIGHTS = {
     "PutObject": "s3:PutObject",
@@ -114,9 +113,30 @@ def code_of(error: Any) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def retries_of(error: Any) -> int:
-    """How often the request had been made before this answer came."""
-    return int(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0))
+@dataclass(frozen=True)
+class Failure:
+    """Of a request to create an object. `taken`: there is one. `conflict`: another writer was at it. `uncertain`: it may have been made.
+
+    `repeated`: the request was made more than once, so the object may be that of its first time.
+    """
+
+    problem: Exception
+    taken: bool
+    conflict: bool
+    uncertain: bool
+    repeated: bool
+
+
+def failure_of(error: Any, where: str, path: str) -> Failure:
+    from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
+
+    answered = isinstance(error, ClientError)
+    code = code_of(error) if answered else ""
+    problem = translated(error, where, path)
+    nobody = isinstance(error, (ConnectTimeoutError, EndpointConnectionError))
+    uncertain = isinstance(problem, (ConnectionError, TimeoutError)) and not nobody
+    repeated = answered and int(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0)) > 0
+    return Failure(problem, code in _TAKEN, code in _CONFLICT, uncertain, repeated)
 
 
 def _refused(error: Any, where: str, path: str) -> Exception:
@@ -130,7 +150,7 @@ def _refused(error: Any, where: str, path: str) -> Exception:
         right = _RIGHTS.get(error.operation_name, "s3:*")
         cure = _CURES.get(code, f"Allow {right} on the bucket to these credentials, and the use of its KMS key if it has one")
         return Denied(f"{what}. {cure}.")
-    if (status >= 500 and code not in _CURES) or code in CONFLICT or code in ("SlowDown", "Throttling", "RequestLimitExceeded", "RequestTimeout"):
+    if (status >= 500 and code not in _CURES) or code in _CONFLICT or code in ("SlowDown", "Throttling", "RequestLimitExceeded", "RequestTimeout"):
         return Unreachable(f"{what}. {_LATER}.")
     return S3Error(f"{what}. {_CURES.get(code, 'Check the fields of the store')}.")
 

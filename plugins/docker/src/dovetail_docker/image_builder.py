@@ -65,12 +65,11 @@ class DockerImageBuilder(PipOptions):
         log: list[Mapping[str, Any]] = []
         try:
             with self._client() as client:
-                log.extend(
-                    client.api.build(
-                        path=str(context), tag=reference, rm=True, forcerm=True, decode=True, platform=self.platform, network_mode=self.network,
-                        buildargs={**self.build_args, **arguments},
-                    )  # fmt: skip
-                )
+                answers = client.api.build(
+                    path=str(context), tag=reference, rm=True, forcerm=True, decode=True, platform=self.platform, network_mode=self.network,
+                    buildargs={**self.build_args, **arguments},
+                )  # fmt: skip
+                log.extend(answers)
         except (BuildError, APIError, OSError) as error:
             log.append({"error": str(getattr(error, "explanation", None) or error)})
         if any("error" in entry for entry in log):
@@ -95,22 +94,31 @@ class DockerImageBuilder(PipOptions):
 
     def versions_in(self, reference: str) -> Mapping[str, str] | None:
         """Asked of a container of the image, once per image; None where the engine does not have the image."""
-        from docker.errors import ContainerError
-
         image = self._image(reference)
         if image is None:
             return None
         known: dict[str, Mapping[str, str]] = self.__dict__.setdefault("_versions", {})
         if image not in known:
-            try:
-                with self._client() as client:
-                    said = client.containers.run(image, ["-c", LIST_VERSIONS], entrypoint=["python"], remove=True, network_mode="none")
-            except (ContainerError, OSError, DovetailError) as error:
-                raise ImageError(
-                    f"Image {reference} has no `python` that starts: {str(error).strip().splitlines()[-1]}. Steps need one on its PATH."
-                ) from None
-            known[image] = listed_versions(said.decode())
+            known[image] = listed_versions(self._said_in(image, reference))
         return known[image]
+
+    def _said_in(self, image: str, reference: str) -> str:
+        """What the question prints in a container of the image."""
+        from docker.errors import APIError
+
+        with self._client() as client:
+            made = client.containers.create(image, ["-c", LIST_VERSIONS], entrypoint=["python"], network_mode="none")
+            try:
+                made.start()
+                code, said = made.wait()["StatusCode"], made.logs(stderr=False).decode()
+                problem = made.logs().decode("utf-8", "replace") if code else ""
+            except APIError as error:
+                problem, said = str(error.explanation or error), ""
+            finally:
+                made.remove(force=True)
+        if problem:
+            raise ImageError(f"Image {reference} has no `python` that starts: {problem.strip().splitlines()[-1]}. Steps need one on its PATH.")
+        return said
 
     def check(self) -> list[str]:
         try:

@@ -1,8 +1,8 @@
 """Plain MLflow calls on stacks that track with something else: they go to the step, and with it to whatever tracks it.
 
-MLflow loads this module by its entry points while it is itself being imported. From then on its tracking address is
-`dovetail://step` for code that belongs to a step of a stack whose tracker is not MLflow, whatever `MLFLOW_TRACKING_URI` and
-`mlflow.set_tracking_uri` say, and what it always was for all other code. Steps that do not import MLflow pay nothing.
+MLflow loads this module by its entry points while it is itself being imported. From then on its addresses are `dovetail://step`
+for code that belongs to a step of a stack whose tracker is not MLflow, whatever `MLFLOW_TRACKING_URI` and
+`mlflow.set_tracking_uri` say, and what they always were for all other code. Steps that do not import MLflow pay nothing.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ import sys
 from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING, Any
 
-from dovetail_mlflow.routing_step import RoutedStep, cure, routed
+from dovetail_mlflow.routing_step import RoutedStep, cure, everywhere, routed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 URI = "dovetail://step"
 _ADDRESSES = "mlflow.tracking._tracking_service.utils"
+_OF_MODELS = "mlflow.tracking._model_registry.utils"
 _FLUENT = "mlflow.tracking.fluent"
 _OF_THE_CALLER = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID")
+_OF_THE_PROCESS = ("set_experiment", "set_active_model")  # plain calls that would hold for whatever comes after the step
 
 
 def tracking_store(store_uri: str | None = None, artifact_uri: str | None = None) -> Any:
@@ -74,8 +76,27 @@ def install() -> None:
     if addresses is None or hasattr(addresses.get_tracking_uri, "__dovetail__"):
         return
     addresses.get_tracking_uri = _by_step(addresses.get_tracking_uri, lambda step: URI)  # type: ignore[attr-defined]
-    addresses.set_tracking_uri = _by_step(addresses.set_tracking_uri, _no_other_address)  # type: ignore[attr-defined]
+    addresses.set_tracking_uri = _by_step(addresses.set_tracking_uri, _refused("set_tracking_uri"))  # type: ignore[attr-defined]
     sys.meta_path.insert(0, _OnceImported(_FLUENT, _complete))
+
+
+def _complete(fluent: Any) -> None:
+    """What MLflow's module of plain calls goes by, besides its address."""
+    from dovetail_mlflow import routing_autolog, routing_runs
+
+    routing_runs.by_step(fluent)
+    routing_autolog.by_step(fluent)
+    models: Any = sys.modules[_OF_MODELS]
+    everywhere("get_registry_uri", models.get_registry_uri, _by_step(models.get_registry_uri, lambda step: URI))
+    everywhere("set_registry_uri", models.set_registry_uri, _by_step(models.set_registry_uri, _refused("set_registry_uri")))
+    for name in [name for name in _OF_THE_PROCESS if hasattr(fluent, name)]:
+        setattr(fluent, name, _by_step(getattr(fluent, name), _refused(name)))
+    variables: Any = sys.modules["mlflow.environment_variables"]
+    for name in _OF_THE_CALLER:
+        variable = getattr(variables, name, None)
+        if variable is not None:
+            variable.get = _by_step(variable.get, lambda step: None)
+            variable.unset = _by_step(variable.unset, lambda step: None)
 
 
 def _by_step(own: Callable[..., Any], in_step: Callable[..., Any]) -> Callable[..., Any]:
@@ -88,22 +109,11 @@ def _by_step(own: Callable[..., Any], in_step: Callable[..., Any]) -> Callable[.
     return answer
 
 
-def _no_other_address(step: RoutedStep, uri: Any = None) -> None:
-    raise cure(step, "set_tracking_uri")
+def _refused(name: str) -> Callable[..., Any]:
+    def refuse(step: RoutedStep, *_: Any, **__: Any) -> None:
+        raise cure(step, name)
 
-
-def _complete(fluent: Any) -> None:
-    """What MLflow's module of plain calls goes by: active runs, autologging, and three variables that name a run of the caller's."""
-    from dovetail_mlflow import routing_autolog, routing_runs
-
-    routing_runs.by_step(fluent)
-    routing_autolog.by_step(fluent)
-    variables: Any = sys.modules["mlflow.environment_variables"]
-    for name in _OF_THE_CALLER:
-        variable = getattr(variables, name, None)
-        if variable is not None:
-            variable.get = _by_step(variable.get, lambda step: None)
-            variable.unset = _by_step(variable.unset, lambda step: None)
+    return refuse
 
 
 class _OnceImported(MetaPathFinder):

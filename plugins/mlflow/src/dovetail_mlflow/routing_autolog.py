@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from dovetail_mlflow import autologging
-from dovetail_mlflow.routing_step import RoutedStep, routed
+from dovetail_mlflow.routing_step import RoutedStep, everywhere, routed
 
 _log = logging.getLogger("dovetail")
 _turns = threading.Condition()
@@ -113,14 +113,8 @@ class _ByStep(dict[str, Any]):
 
 
 def by_step(fluent: Any) -> None:
-    """Let every module of MLflow that has the table by now go by one that knows steps; others will take it from these."""
     own = autologging.table()
-    if isinstance(own, _ByStep):
-        return
-    stepwise = _ByStep(own)
-    for name, module in list(sys.modules.items()):
-        if name.startswith("mlflow.") and vars(module).get(autologging.TABLE) is own:
-            setattr(module, autologging.TABLE, stepwise)
+    everywhere(autologging.TABLE, own, _ByStep(own))
     shared: Any = sys.modules["mlflow.utils.autologging_utils"]
     lock = getattr(shared, "_autolog_conf_global_lock", None)  # from 2.15 on
     if lock is not None:

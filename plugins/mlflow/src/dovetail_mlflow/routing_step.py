@@ -52,6 +52,7 @@ class RoutedStep:
     """`context`: what was logged is said to it, also by MLflow's own threads.
 
     `active`: the step's own stack of active runs. `autologging`: what the step has set, by integration. `ending`: to be called at its end.
+    `last_run`: what the caller's `mlflow.last_active_run()` was.
     """
 
     context: StepContext
@@ -61,6 +62,7 @@ class RoutedStep:
     active: list[Any] = field(default_factory=list)
     autologging: dict[str, Any] = field(default_factory=dict)
     ending: list[Callable[[], None]] = field(default_factory=list)
+    last_run: Any = None
     _folder: tempfile.TemporaryDirectory[str] | None = None
 
     @property
@@ -91,10 +93,18 @@ class RoutedStep:
     def _forget(self) -> None:
         with _lock:
             _steps.pop(_key(self.context), None)
+        vendor.exchange_last_run(self.last_run)
         self.active.clear()
         self.runs.clear()
         if self._folder is not None:
             self._folder.cleanup()
+
+
+def everywhere(name: str, own: Any, other: Any) -> None:
+    """Put another in the place of one of MLflow's own names, in each of its modules that has it by now; those to come take it there."""
+    for module_name, module in list(sys.modules.items()):
+        if module_name.partition(".")[0] == "mlflow" and vars(module).get(name) is own:
+            setattr(module, name, other)
 
 
 def routed() -> RoutedStep | None:
@@ -123,7 +133,7 @@ def _step_of(context: StepContext, flavor: str | None) -> RoutedStep:
     with _lock:
         step = _steps.get(key)
         if step is None:
-            step = _steps[key] = RoutedStep(context, flavor)
+            step = _steps[key] = RoutedStep(context, flavor, last_run=vendor.exchange_last_run(None))
             context.at_end(step.close)
         return step
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import re
 import time
 import uuid
@@ -16,8 +17,11 @@ from mlflow.store.tracking.abstract_store import AbstractStore
 from dovetail_mlflow.routing_artifacts import address_of_model, address_of_run
 from dovetail_mlflow.routing_step import RoutedRun, cure, model_called, routed, run_called
 
+_log = logging.getLogger("dovetail")
+_told_of_traces: set[tuple[str, ...]] = set()
 _EXPERIMENT = "0"
 _BY_NAME = re.compile(r"\s*name\s*=\s*['\"]([^'\"]*)['\"]\s*")
+_BY_RUN_ID = re.compile(r"\brun_id\b")
 _PARENT = "mlflow.parentRunId"
 _UNDECLARED = ("delete_tag",)  # calls that MLflow's client makes and its interface does not have
 _OF_MLFLOW = ("mlflow.", "dovetail.")  # tags that MLflow, or the context provider, sets by itself
@@ -78,6 +82,28 @@ class _Answers:
 
     def get_metric_history(self, run_id: str, metric_key: str, max_results: Any = None, page_token: Any = None) -> PagedList[Any]:
         return PagedList(run_called(run_id).metrics.get(metric_key, []), None)
+
+    def search_runs(
+        self, experiment_ids: Any, filter_string: str = "", run_view_type: Any = None, max_results: int = 1000, order_by: Any = None,
+        page_token: Any = None,
+    ) -> PagedList[Run]:  # fmt: skip
+        """Of this step's own runs, where the filter says which are meant: whoever looks for others is not to take these for all there are."""
+        from mlflow.utils.search_utils import SearchUtils
+
+        step = routed()
+        if step is None or not _BY_RUN_ID.search(filter_string or ""):
+            raise cure(step, "search_runs")
+        found = SearchUtils.filter([_entity(run) for run in step.runs.values()], filter_string)
+        return PagedList(SearchUtils.sort(found, order_by)[:max_results], None)
+
+    def start_trace(self, *_: Any, **__: Any) -> Any:
+        """MLflow keeps its own errors with traces to itself, so this one is said, once for each step that can be told."""
+        step = routed()
+        key = (step.context.run_id, step.context.step_name) if step is not None else ()
+        if key not in _told_of_traces:
+            _told_of_traces.add(key)
+            _log.warning("%s", cure(step, "tracing"))
+        raise cure(step, "tracing")
 
     def log_inputs(self, run_id: str, datasets: Any = None, models: Any = None) -> None:
         """Data sets that autologging names; Dovetail's record has the step's own inputs."""

@@ -7,6 +7,7 @@ the versions. The active runs are a list of the process up to MLflow 2.17 and of
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -115,6 +116,14 @@ def flush(mlflow: Any) -> None:
         waiting = getattr(mlflow, name, None)
         if waiting is not None:
             waiting()
+
+
+def exchange_last_run(run_id: Any) -> Any:
+    """Set what `mlflow.last_active_run()` gives, and give what that was."""
+    fluent = sys.modules.get("mlflow.tracking.fluent")
+    before = _value(getattr(fluent, "_last_active_run_id", None))
+    _set(fluent, "_last_active_run_id", run_id)
+    return before
 
 
 def _set_tracking_uri(uri: Any) -> None:

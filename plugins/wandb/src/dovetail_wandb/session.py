@@ -96,12 +96,12 @@ def quiet() -> Iterator[None]:
     """What W&B says of logging in, or of a reference that it will not look into, is not the step's output."""
     from wandb.errors import term
 
-    kept = term._silent
-    term._silent = True
+    kept = term._log  # not `_silent`: that is set anew when W&B is set up, which the body may do
+    term._log = lambda *_, **__: None
     try:
         yield
     finally:
-        term._silent = kept
+        term._log = kept
 
 
 @contextmanager

@@ -6,7 +6,7 @@ the records of all that it ran must be those of the local reference.
 
 from __future__ import annotations
 
-from matrix.cases import graphs, failures, caching, values, records  # in the order of the table
+from matrix.cases import graphs, failures, caching, values, records, settings  # in the order of the table
 from matrix.cases.registered import CASES, Case
 
-__all__ = ["CASES", "Case", "caching", "failures", "graphs", "records", "values"]
+__all__ = ["CASES", "Case", "caching", "failures", "graphs", "records", "settings", "values"]

@@ -42,13 +42,21 @@ def changed_comment(site: Site) -> None:
     assert ran(site.run("caching:shop")) == []
 
 
-@case("A changed data file of the project", sliced=True)
-def changed_file(site: Site) -> None:
+@case("A changed data file that a parameter names")
+def changed_named_file(site: Site) -> None:
     site.run("caching:shop")
     site.edit("data/prices.csv", "rye,4.20", "rye,4.30")
     assert ran(site.run("caching:shop")) == ["prices", "gross", "doubled", "receipt"]
     site.edit("data/prices.csv", "rye,4.30", "rye,4.20")
     assert ran(site.run("caching:shop")) == []
+
+
+@case("A changed data file that a step opens", sliced=True)
+def changed_file(site: Site) -> None:
+    site.run("caching:stock")
+    assert ran(site.run("caching:stock")) == []
+    site.edit("data/stock.csv", "wheat,12", "wheat,11")
+    assert ran(site.run("caching:stock")) == ["stocked", "counted", "doubled"]
 
 
 @case("A longer list maps only what is new")

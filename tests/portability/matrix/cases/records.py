@@ -64,25 +64,9 @@ def saved_artifacts(site: Site) -> None:
     site.note(kept=[[kept.version, kept.metadata, kept.digest] for kept in site.client.list_artifacts("kept.word")])
 
 
-@case("Environment variables of one step alone", sliced=True)
-def variables(site: Site) -> None:
-    run = site.run("said:variables")
-    assert [run.steps[name].output.load() for name in ("set", "not_set")] == ["très chaud", "is not set"]
-
-
 @case("What steps print and log")
 def logs(site: Site) -> None:
-    log = site.run("said:logs").steps["chatty"].log()
-    assert [line for line in log.splitlines() if line.startswith("Zeile")] == [f"Zeile {number} von größe, 数据" for number in range(3)]
-    assert "no newline at the end" in log
-    assert "the oven is hot" in log
-
-
-@case("Resources that there are")
-def resources(site: Site) -> None:
-    assert site.run("said:with_resources").status == "completed"
-
-
-@case("Resources that there are not")
-def gpu(site: Site) -> None:
-    site.run("said:with_gpu")
+    steps = site.run("said:logs").steps
+    assert steps["chatty"].log() == "Zeile 0 von größe, 数据\nZeile 1 von größe, 数据\nZeile 2 von größe, 数据\nno newline at the end"
+    assert steps["warned"].log() == "to stderr\nWARNING bakery: the oven is hot\n"
+    assert steps["silent"].log() == ""

@@ -1,0 +1,37 @@
+"""Every case on every backend: what is recorded is what the local reference records, or the backend refuses before the run.
+
+Unless DOVETAIL_PORTABILITY_FULL is set: every case on the backends that take a moment, and on the others those that are
+marked `sliced=True`.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from matrix.accounts import WHOLE_VARIABLE, Accounts, Verdict, judged
+from matrix.backends import BACKENDS, FOLDER, PROCESSES, REFERENCE, Backend
+from matrix.cases import CASES, Case
+from matrix.table import Table
+
+QUICK = (REFERENCE, Backend(PROCESSES, FOLDER))
+WHOLE = bool(os.environ.get(WHOLE_VARIABLE))
+CHOSEN = [
+    (case, backend)
+    for backend in BACKENDS
+    if backend.is_installed()
+    for case in CASES
+    if WHOLE or case.sliced or backend in QUICK
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::dovetail.materializers.pickles.PickleWarning")  # one case is about such a value
+@pytest.mark.parametrize(("case", "backend"), CHOSEN, ids=[f"{backend.title}: {case.name}" for case, backend in CHOSEN])
+def test_what_is_recorded_is_what_the_reference_records(case: Case, backend: Backend, accounts: Accounts, table: Table) -> None:
+    reference = accounts.reference(case)
+    seen = accounts.take(case, backend)
+    verdict, why = judged(backend, reference, seen)
+    table.put(case, backend, verdict, why)
+    assert verdict is not Verdict.DIFFERENT, "\n".join([f"'{case.title}' on {backend.title}:", *why])
+    assert not WHOLE or table.agrees(case, backend) or table.is_to_be_written(), f"the table says something else of '{case.title}' on {backend.title}"
