@@ -393,3 +393,25 @@ def test_a_resumed_run_that_is_interrupted_says_how_to_go_on(project: Path) -> N
     assert child.returncode == 130
     assert (resumed.status, resumed.resumes) == ("cancelled", run_id)
     assert f"dovetail runs resume {resumed.id}" in err
+
+
+def test_a_run_shows_what_its_tracker_could_not_be_told(does: Cli, tmp_path: Path) -> None:
+    from dovetail.cli.run_pages import lines, page
+    from dovetail.testing import in_memory, refused_credentials
+
+    from dovetail import log_metrics, pipeline, step
+
+    @step
+    def train() -> int:
+        log_metrics(loss=0.5)
+        return 1
+
+    @pipeline
+    def training() -> None:
+        train()
+
+    with in_memory() as stack, refused_credentials(stack.tracker):
+        run = training()
+        said = page(run)["steps"]["train"]["tracker_errors"]
+        assert "403 the credentials were refused" in said[0]
+        assert [line for line in lines(run) if "not tracked" in line] == [f"      not tracked: {sentence}" for sentence in said]

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import pytest
 
 from dovetail import Client, Model, Retry, RunFailed, get_step_context, log_metrics, log_params, pipeline, step
-from dovetail.errors import ConfigurationError, PreflightFailed
+from dovetail.errors import ConfigurationError, DefinitionError, PreflightFailed
 from dovetail.testing import FakeDeployer, FakeTracker, failing_store, in_memory, lost_worker, on_disk, refused_credentials, run_step, slow_store
 
 
@@ -125,6 +125,34 @@ def test_a_worker_that_is_lost_is_tried_again_or_fails_the_step(make_module: Any
         assert (run.status, run.steps["apart"].attempts, len(killed)) == ("completed", 2, 1)
         with lost_worker("once"), pytest.raises(RunFailed, match="ended with signal SIGKILL"):
             flow.not_retried()
+
+
+def test_a_step_in_a_worker_goes_on_without_the_fakes_and_complains_of_none(make_module: Any) -> None:
+    """The fakes are this process's; what the step says is in the record all the same."""
+    flow = make_module(
+        """
+        from dovetail import get_step_context, log_metrics, pipeline, step
+
+        @step(isolated=True)
+        def apart() -> int:
+            log_metrics(loss=0.5)
+            return 1
+
+        @pipeline
+        def p():
+            apart()
+        """
+    )
+    with on_disk():
+        step = flow.p().steps["apart"]
+        assert (step.metrics, step.outcome.get("tracker_errors")) == ({"loss": 0.5}, None)
+        assert "warning" not in step.log().lower()
+
+
+def test_what_is_no_step_is_told_to_be_none() -> None:
+    for given in (lambda rows: rows, adding, 3):
+        with pytest.raises(DefinitionError, match="runs a function that is marked with @step, and .* is none. Mark it"):
+            run_step(given, rows=[1])
 
 
 def test_a_worker_that_is_this_process_cannot_be_lost() -> None:

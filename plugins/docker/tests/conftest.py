@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+import dovetail
+import dovetail_docker
 from dovetail.components import Secret
 from dovetail.testing.trial import TrialProject, isolate, project_in
 from dovetail_docker import testing
@@ -36,6 +38,14 @@ def engine() -> Iterator[testing.DockerEngine]:
 def python_image(engine: testing.DockerEngine) -> str:
     """This Python and nothing else; an environment is mounted into it."""
     return testing.python_image(engine)
+
+
+@pytest.fixture(scope="session")
+def mounted(engine: testing.DockerEngine, python_image: str) -> dict[str, Any]:
+    """A configuration whose image is this Python, with this environment and these sources mounted into it: nothing is built."""
+    sources = {Path(module.__file__ or "").resolve().parents[1] for module in (dovetail, dovetail_docker)}
+    volumes = [f"{folder}:{folder}:ro" for folder in sorted({sys.prefix, *map(str, sources)})]
+    return {"host": engine.host, "image": python_image, "python": f"{sys.prefix}/bin/python", "network": "host", "volumes": volumes}
 
 
 def _registry(password: str | None) -> Iterator[testing.LocalRegistry]:

@@ -21,7 +21,7 @@ SAID = {
     "metrics": {"loss": 1 / 3, "recall": 0.5, "precision": 0.75},
     "tags": {"team": "fraud", "data": "iris", "season": "spring"},
     "history": [1.0, 0.5, 1 / 3],
-    "listed": ["config.json", "notes", "table.json", "texts"],
+    "listed": ["config.json", "notes", "texts"],
     "text": "text",
     "table": [500, 350],
 }

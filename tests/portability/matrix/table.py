@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -73,8 +73,6 @@ class Table:
             "",
             f"`nox -s portability` runs it and writes this page, [the same in colour]({PAGE.name}) and the README's short form.",
         ]
-        for chapter, cases in _chapters():
-            lines += ["", f"## {chapter}", "", *self._rows(cases)] if False else []
         return "\n".join([*lines, "", *self._rows(CASES), ""])
 
     def _rows(self, cases: Sequence[Case]) -> Iterator[str]:
@@ -163,7 +161,3 @@ def _legend() -> list[str]:
 
 def _coded(text: str) -> str:
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
-
-
-def signs(cells: Mapping[Cell, str]) -> set[str]:
-    return {cell.partition(":")[0] for cell in cells.values()}

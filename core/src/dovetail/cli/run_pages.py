@@ -109,7 +109,13 @@ def _step_page(step: StepRun) -> dict[str, Any]:
         for name, output in step.outputs.items()
     }
     page["error"] = dict(step.error) if step.error is not None else None
+    page["tracker_errors"] = _tracker_errors(step)
     return page
+
+
+def _tracker_errors(step: StepRun) -> list[str]:
+    """Why the experiment tracker holds less than the record does."""
+    return list((step.outcome or {}).get("tracker_errors") or ())
 
 
 def _said(output: Artifact) -> dict[str, Any]:
@@ -207,6 +213,7 @@ def _step_lines(name: str, step: StepRun, width: int, children: str) -> Iterator
             yield f"{indent}{kind} {_literals(values)}"
     for output in step.outputs.values():
         yield f"{indent}gave {_artifact_line(output)}"
+    yield from (f"{indent}not tracked: {shown(sentence)}" for sentence in _tracker_errors(step))
     if step.error is not None and status == "failed":
         yield from (f"{indent}{line}" for line in step.error["traceback"].rstrip().splitlines())
 

@@ -102,6 +102,8 @@ class Artifacts:
     def present(self, digest_: str) -> bool:
         """Whether a hit may use it: noted as used first, so that no collection that starts now deletes it."""
         self.note_use(digest_)
+        if self._far and self._seen_whole(digest_):
+            return True
         place = self._places[digest_] = self._for_writing(digest_)
         manifest = self._manifests.get(digest_)
         if manifest is None:
@@ -112,6 +114,11 @@ class Artifacts:
             del self._places[digest_]
             return False
         return all(self.present(item) for item in manifest.items or ())
+
+    def _seen_whole(self, digest_: str) -> bool:
+        """Whether one look at its folder shows an artifact with payload that no collection ever condemned."""
+        found = {entry.name for entry in self._store.scan(layout.artifact(digest_))}
+        return {_MANIFEST, "data"} <= found and "condemned" not in found
 
     def load(self, digest_: str, wanted: Any = None) -> Any:
         """The value, after its payload is verified. `wanted`: the class that the reader asks for."""

@@ -17,7 +17,7 @@ class CacheEntries:
         self._artifacts = artifacts
         self._foreseen: dict[str, list[tuple[int, dict[str, Any]]]] = {}
         self._present_now: set[str] = set()
-        self._committed: set[tuple[str, str]] = set()
+        self._kept_runs: dict[str, bool] = {}
 
     def add(self, key: str, entry: Mapping[str, Any]) -> None:
         self._records.append(layout.cache(key), entry)
@@ -34,19 +34,19 @@ class CacheEntries:
         for _, entry in found[:1]:
             digests = {output["digest"] for output in entry.get("outputs", {}).values()}
             self._present_now |= {digest for digest in digests if self._present(digest)}
-            if self.is_committed(entry):
-                self._committed.add((entry["run"], entry["invocation"]))
+            if entry["run"] not in self._kept_runs:
+                self._kept_runs[entry["run"]] = self._records.store.stat(f"{layout.run(entry['run'])}/run.json") is not None
         self._foreseen[key] = found
 
     def forget(self) -> None:
         self._foreseen.clear()
         self._present_now.clear()
-        self._committed.clear()
+        self._kept_runs.clear()
 
     def is_committed(self, entry: Mapping[str, Any]) -> bool:
         """Whether the step run that an entry is of has its outcome still, so that the versions it claimed count."""
-        place = (entry["run"], entry["invocation"])
-        return place in self._committed or self._records.store.stat(f"{layout.step(*place)}/outcome.json") is not None
+        kept = self._kept_runs.get(entry["run"])
+        return kept if kept is not None else self._records.store.stat(f"{layout.step(entry['run'], entry['invocation'])}/outcome.json") is not None
 
     def find(self, key: str, holds: Callable[[Mapping[str, Any]], bool]) -> dict[str, Any] | None:
         """The newest entry whose artifacts are present and whose readings still hold, else None."""

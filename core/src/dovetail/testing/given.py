@@ -13,6 +13,7 @@ from dovetail.values.imports import load_object
 from dovetail.values.project import Project
 
 UNDECLARED = "undeclared"  # the flavor of a class that no installed plugin declares
+_NEEDED = ("orchestrator", "artifact_store")
 C = TypeVar("C", bound=Component)
 
 
@@ -28,6 +29,13 @@ class GivenStack(Stack):
         for kind, component in self._given.items():
             spec = self.components[kind]
             self._built[kind] = component.called(spec.name, spec.flavor)
+
+    def snapshot(self) -> dict[str, Json]:
+        """Without mirrors and servers that no installed plugin declares: another process could not make them, and goes on without."""
+        taken = super().snapshot()
+        components: Any = taken["components"]
+        left_out = {kind for kind, entry in components.items() if entry["flavor"] == UNDECLARED and kind not in _NEEDED}
+        return {**taken, "components": {kind: entry for kind, entry in components.items() if kind not in left_out}}
 
     def _make(self, spec: ComponentSpec, settings: Mapping[str, Json]) -> Component:
         if spec.flavor != UNDECLARED:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dovetail.authoring.pipeline import pipeline
+from dovetail.authoring.step import Step
 from dovetail.client.views import Run, StepRun
-from dovetail.errors import RunFailed
+from dovetail.errors import DefinitionError, RunFailed
 from dovetail.planning.workspace import has_instead
 from dovetail.testing.stacks import in_memory
 from dovetail.values.artifacts import ExternalArtifact
@@ -52,6 +53,8 @@ def run_step(step: Any, /, **inputs: Any) -> StepResult:
     Whatever is no parameter is stored first, as an artifact from another step would be. Raises what the step raised;
     retries, materializers and hooks are at work as anywhere.
     """
+    if not isinstance(step, Step):
+        raise DefinitionError(f"run_step(…) runs a function that is marked with @step, and {step!r} is none. Mark it, or call it as it is.")
     given = {name: _as_input(value) for name, value in inputs.items()}
 
     def trying() -> None:

@@ -14,6 +14,12 @@ from typing import Any
 import pytest
 
 import ceph
+
+if "DOVETAIL_REAL" not in os.environ:
+    pytest.skip("needs a real S3, which DOVETAIL_REAL=1 starts", allow_module_level=True)
+if ceph.missing():
+    pytest.skip(f"not installed: {', '.join(ceph.missing())}", allow_module_level=True)
+
 from dovetail.components import Secret
 from dovetail.ledger.records import Records
 from dovetail.ledger.verifying import verify
@@ -25,11 +31,6 @@ from front import CUT, DROP, LOSE, Fault, Front, front
 
 KEYS = {"key": Secret(ceph.KEY), "secret": Secret(ceph.SECRET), "region": "default"}
 LARGE = 1 << 30
-
-pytestmark = [
-    pytest.mark.skipif("DOVETAIL_REAL" not in os.environ, reason="needs a real S3, which DOVETAIL_REAL=1 starts"),
-    pytest.mark.skipif(bool(ceph.missing()), reason=f"not installed: {', '.join(ceph.missing())}"),
-]
 
 
 @pytest.fixture(scope="session")

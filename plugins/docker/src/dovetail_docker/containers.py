@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
-_GRACE = 8  # seconds between asking a container to end and ending it; its worker commits what became of the step in less
+_GRACE = 3  # seconds between asking a container to end and ending it; less than a run waits for steps that it asked to stop
 _SHOWN = 30  # lines of its log
 
 
@@ -85,8 +85,14 @@ class ContainerEngine(Runner):
         return made
 
     def start(self, job: Job) -> RunningJob:
-        engine = dataclasses.replace(self, **job.settings) if job.settings else self
-        return engine._start(job)
+        return (self._with(job.settings) if job.settings else self)._start(job)
+
+    def _with(self, settings: Mapping[str, Any]) -> ContainerEngine:
+        """This one with other fields, for one job."""
+        made = dataclasses.replace(self, **settings)
+        if made.host == self.host:
+            made._client = self.client()
+        return made
 
     def _start(self, job: Job) -> RunningJob:
         from docker.errors import APIError, ImageNotFound
@@ -108,8 +114,19 @@ class ContainerEngine(Runner):
                     raise
                 made = client.containers.get(job.name)
             if made.status == "created":
-                made.start()
+                self._begin(made)
         return RunningContainer(made, self.host, keep=self.keep)
+
+    def _begin(self, made: Container) -> None:
+        from docker.errors import APIError
+
+        try:
+            made.start()
+        except APIError:
+            if not self.keep:
+                with contextlib.suppress(APIError):
+                    made.remove(force=True)
+            raise
 
     def _create(self, client: DockerClient, image: str, job: Job) -> Container:
         return client.containers.create(image, [self.python, *job.command], name=job.name, labels=dict(job.labels), **self.options(job))
@@ -121,7 +138,7 @@ class ContainerEngine(Runner):
         for folder in job.folders:
             folder.mkdir(parents=True, exist_ok=True)  # the engine would make it, as root
             volumes.append(f"{folder}:{folder}")
-        user = self.user or (f"{os.getuid()}:{os.getgid()}" if job.folders and os.getuid() else None)
+        user = self.user or (f"{os.getuid()}:{os.getgid()}" if job.folders else None)
         if user is not None:
             variables.setdefault("HOME", "/tmp")  # noqa: S108  # the user may have no home there
         asked = {

@@ -93,8 +93,9 @@ class _Answers:
         step = routed()
         if step is None or not _BY_RUN_ID.search(filter_string or ""):
             raise cure(step, "search_runs")
-        found = SearchUtils.filter([_entity(run) for run in step.runs.values()], filter_string)
-        return PagedList(SearchUtils.sort(found, order_by)[:max_results], None)
+        search: Any = SearchUtils  # its methods are untyped
+        found = search.filter([_entity(run) for run in step.runs.values()], filter_string)
+        return PagedList(search.sort(found, order_by)[:max_results], None)
 
     def start_trace(self, *_: Any, **__: Any) -> Any:
         """MLflow keeps its own errors with traces to itself, so this one is said, once for each step that can be told."""

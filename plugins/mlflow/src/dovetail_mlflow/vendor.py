@@ -11,9 +11,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dovetail_mlflow.autologging import Autologging
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 _ADDRESSES = (
     ("mlflow.tracking._tracking_service.utils", "_tracking_uri"),
@@ -23,7 +26,7 @@ _ADDRESSES = (
 _OF_A_THREAD = ("_last_active_run_id", "_last_logged_model_id")
 
 
-def client(uri: str) -> Any:
+def client(uri: str) -> MlflowClient:
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
