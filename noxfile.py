@@ -6,15 +6,18 @@
     nox -s real-<plugin>        what the plugin tries on the real tool, where that is installed: its folder tests/real
     nox -s versions-<plugin>    the same on the lowest and on the newest versions of what it declares to support (needs uv)
     nox -s crash                every fault at every file operation, not a stride
+    nox -s portability          every pipeline on every orchestrator and artifact store; writes the table (takes a Docker engine)
     nox -s bench -- --quick     Dovetail side by side with its peers
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 import nox
+import nox.project
 
 ROOT = Path(__file__).resolve().parent
 PYTHONS = [version for version in ("3.10", "3.11", "3.12", "3.13") if shutil.which(f"python{version}")] or ["3"]
@@ -55,6 +58,15 @@ def crash(session: nox.Session) -> None:
 
 
 @nox.session
+def portability(session: nox.Session) -> None:
+    """Every pipeline of tests/portability on every orchestrator and every artifact store; what came of it is written into docs and README."""
+    session.install("-e", "core[testing]", "-e", "plugins/docker[test]", "-e", "plugins/aws[test]", "-r", "tests/portability/requirements.txt")
+    written = {"DOVETAIL_PORTABILITY_FULL": "1", "DOVETAIL_PORTABILITY_TABLE": "1"}
+    session.run("pytest", "tests/portability/test_portability.py", *session.posargs, env=written)
+    session.run("pytest", "tests/portability", "--ignore", "tests/portability/test_portability.py")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     session.run("python", "bench/run.py", *session.posargs)
 
@@ -79,7 +91,7 @@ def _package_sessions(package: Path) -> None:
     def versions_of_package(session: nox.Session, resolution: str) -> None:
         """One plugin on the lowest and on the newest versions that it declares to support."""
         session.install("-e", "core[testing]")  # first and by itself: the lowest versions are asked of the plugin's requirements alone
-        session.install("--resolution", resolution, "-e", f"{folder}[test]")
+        session.install("--resolution", resolution, *_anew(package), "-e", f"{folder}[test]")
         session.run("uv", "pip", "list", external=True)
         session.run("pytest", str(folder / "tests"), *session.posargs)
 
@@ -90,6 +102,13 @@ def _package_sessions(package: Path) -> None:
             """What takes a real engine or service, which is started here and too slow or too rare for each run."""
             session.install("-e", "core[testing]", "-e", f"{folder}[test,real]")
             session.run("pytest", str(folder / "tests" / "real"), *session.posargs, env={"DOVETAIL_REAL": "1"})
+
+
+def _anew(package: Path) -> list[str]:
+    """Lets the installer choose anew what came with the core already and is the plugin's own requirement too."""
+    required = nox.project.load_toml(package / "pyproject.toml")["project"]["dependencies"]
+    names = [re.split(r"[^\w.-]", requirement, maxsplit=1)[0] for requirement in required]
+    return [argument for name in names if name != "dovetail" for argument in ("--upgrade-package", name)]
 
 
 for found in sorted([*ROOT.glob("plugins/*/pyproject.toml"), *ROOT.glob("contrib/*/pyproject.toml")]):

@@ -23,6 +23,7 @@ SUFFIX = ".exe" if os.name == "nt" else ""
 CORE = ROOT / ".venv"  # dovetail with no plugin but its own
 PLUGINS = ROOT / ".venv-plugins"  # dovetail with every plugin, as they have to get along
 FLIGHTS = ROOT / "examples" / "flights"
+PORTABILITY = ROOT / "tests" / "portability"
 NEEDS_PIP = {"pytorch": "torch==2.13.0"}  # a build for the CPU, where pip is told of one
 
 
@@ -101,7 +102,10 @@ def test_plugins() -> None:
     """Each plugin's tests, all plugins being installed; what fails keeps none of the others from being tried."""
     install_engines()
     install_plugins(PLUGINS, packages(), "[test]")
+    install(PLUGINS, "-r", PORTABILITY / "requirements.txt")
     failed = [name for name, folder in packages().items() if call(PLUGINS, "python", "-m", "pytest", folder)]
+    if call(PLUGINS, "python", "-m", "pytest", PORTABILITY, "-k", "docker or s3"):  # the core's tests ran what takes no plugin
+        failed.append("the portability of pipelines")
     if failed:
         sys.exit(f"Tests failed in {', '.join(failed)}.")
 

@@ -278,6 +278,28 @@ def test_a_library_that_looks_for_its_own_version_lists_no_folder_of_the_project
     assert edited.run() == {"asks": "cached"}
 
 
+def test_removing_a_folder_elsewhere_reads_nothing_of_the_project_that_has_the_same_name(edited) -> None:
+    edited.write(flow="""
+        import os, shutil, tempfile
+        from dovetail import pipeline, step
+
+        @step
+        def tidies() -> int:
+            folder = tempfile.mkdtemp()
+            os.makedirs(os.path.join(folder, "data", "below"))
+            shutil.rmtree(folder)
+            return 1
+
+        @pipeline
+        def p():
+            tidies()
+    """)
+    (edited.folder / "data").mkdir()
+    assert edited.run() == {"tidies": "completed"}
+    (edited.folder / "data" / "new.csv").write_text("1")
+    assert edited.run() == {"tidies": "cached"}
+
+
 def test_another_component_in_the_stack_runs_the_steps_again_that_asked_for_it(edited, apply_stack, isolated, store_root) -> None:
     same = ("local", "default", {"path": str(store_root)})
     apply_stack("one", artifact_store=same, model_deployer=("local", "d1", {}), experiment_tracker=("local", "t1", {"path": str(isolated / "t1")}))

@@ -152,7 +152,7 @@ def test_no_word_of_a_template_is_left_unfilled(written: dict[str, Path]) -> Non
         ("dovetail-", "alerter", "cannot name a package"),
         ("local", "alerter", "'local' is built in"),
         ("fine", "experiment_traker", "There is no plugin type 'experiment_traker'. Did you mean 'experiment_tracker'?"),
-        ("fine", "container_registry", "has no published interface yet"),
+        ("fine", "feature_store", "has no published interface yet"),
     ],
 )
 def test_bad_input_is_a_sentence_and_leaves_nothing(

@@ -236,7 +236,7 @@ def test_of_several_broken_plugins_the_names_are_told_and_none_where_another_is_
 def test_a_flavor_that_imports_a_library_that_is_not_there_says_what_to_install(ask: Ask, distribution: Make) -> None:
     source = HEAD + "@hookimpl\ndef dovetail_alerters(): return [FlavorSpec('bell', 'bell_parts:Bell', requires=['no-such-sdk>=2'])]\n"
     folder = distribution("dovetail-bell", "bell_plugin", source)
-    (folder / "bell_parts.py").write_text("import no_such_sdk\n")
+    (folder / "bell_parts.py").write_text("raise ImportError('No no_such_sdk is here.')\n")
     answer = ask(
         """
         from dovetail.errors import DovetailError
@@ -247,7 +247,7 @@ def test_a_flavor_that_imports_a_library_that_is_not_there_says_what_to_install(
         """,
         folder,
     )
-    assert answer.endswith("No module named 'no_such_sdk'. It needs no-such-sdk>=2, which is not installed. Run `pip install 'no-such-sdk>=2'`.")
+    assert answer.endswith("ImportError: No no_such_sdk is here. It needs no-such-sdk>=2, which is not installed. Run `pip install 'no-such-sdk>=2'`.")
 
 
 def test_one_flavor_offered_by_two_plugins_is_an_error_that_names_both_for_who_asks(ask: Ask, distribution: Make) -> None:

@@ -108,10 +108,11 @@ def test_no_error_of_the_client_library_gets_through_as_it_is() -> None:
     assert made > 50
 
 
-@pytest.mark.parametrize("path", ["bucket/prefix", "s3:///prefix", "s3://", "https://bucket/prefix", "s3://bucket?x=1"])
+@pytest.mark.parametrize("path", ["bucket/prefix", "s3:///prefix", "s3://", "https://bucket/prefix", "s3://bucket?x=1", "s3://key:secret@bucket/x"])
 def test_a_path_that_names_no_bucket_is_refused(path: str) -> None:
-    with pytest.raises(ConfigurationError, match="Write it as s3://bucket/prefix"):
+    with pytest.raises(ConfigurationError, match="Write it as s3://bucket/prefix") as raised:
         S3ArtifactStore(path=path)
+    assert "key:secret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -84,3 +84,14 @@ def test_a_run_on_a_store_that_went_away_ends_with_a_sentence_and_can_be_resumed
     found = verify(project.on(make_store()).client.ledger)
     assert found.is_sound, found.findings
     assert trial.run(project.steps.diamond).steps["summed"].output.load() == 9
+
+
+def test_a_store_that_cannot_be_asked_is_not_taken_for_a_damaged_one(
+    project: Any, make_store: Callable[..., Any], watched: Front
+) -> None:
+    ledger = project.on(make_store(endpoint_url=watched.url, attempts=1)).client.ledger
+    project.on(make_store()).run(project.steps.diamond)
+    before = sorted(path for path, _ in make_store().walk(""))
+    with watched.faulty(lambda request: DROP if "/data/" in request.path else None), pytest.raises(OSError, match="could not be asked"):
+        verify(ledger, repair=True)
+    assert sorted(path for path, _ in make_store().walk("")) == before

@@ -125,3 +125,12 @@ def contents(path: str, content: bytes) -> list[bytes]:
         return [content]
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return [archive.read(name) for name in archive.namelist()]
+
+
+def test_other_tools_find_payload_by_its_address(project: Any, make_store: Callable[..., Any]) -> None:
+    store = make_store()
+    output = project.on(store).run(project.steps.diamond).steps["summed"].output
+    assert output.uri == f"{store.path}/artifacts/{output.digest}/data"
+    bucket, _, prefix = output.uri.removeprefix("s3://").partition("/")
+    listed = store._s3.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/")["Contents"]
+    assert [entry["Key"].rpartition("/")[2] for entry in listed] == list(output.manifest.files)

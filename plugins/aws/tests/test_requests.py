@@ -17,7 +17,7 @@ from front import Front, Request
 
 WORKER = 12  # requests of a worker for a step with one input and one output, heartbeats aside
 CACHED = 7.6  # requests for each cached step, with the few of the run itself
-RUN = 13  # requests for each step that runs in the submitting process
+RUN = 12  # requests for each step that runs in the submitting process
 
 CALLS: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
     "create": (lambda store: store.create("new", b"x"), ["PUT"]),
@@ -167,7 +167,6 @@ def test_what_is_asked_for_a_step_does_not_grow_with_the_run(project: Any, store
             run = trial.run(project.steps.chain, start=start, length=length)
         assert run.status is Status.COMPLETED, run.error
         counts.append(len([request for request in requests if not told_by_the_clock(request)]))
-    print("PER STEP", (counts[1] - counts[0]) / 20)
     assert (counts[1] - counts[0]) / 20 <= RUN
 
 

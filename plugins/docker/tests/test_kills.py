@@ -37,6 +37,7 @@ class Broken:
     def __init__(self, folder: Path, engine: DockerEngine) -> None:
         self.folder = folder
         self.place = folder / "place"
+        self.stack = f"broken-{time.time_ns()}"  # the engine is shared with other tests
         self.engine = engine
         self.submitters: list[subprocess.Popen[str]] = []
 
@@ -53,7 +54,7 @@ class Broken:
         return until(Client().list_runs, "there is no run")[0]
 
     def containers(self) -> list[Any]:
-        return self.engine.client().containers.list(all=True, ignore_removed=True, filters={"label": "dovetail.pipeline=p"})
+        return self.engine.client().containers.list(all=True, ignore_removed=True, filters={"label": f"dovetail.stack={self.stack}"})
 
     def running(self) -> Any:
         (found,) = self.containers()
@@ -71,8 +72,7 @@ class Broken:
         if not run.status.is_success:
             run = Client().resume(run)
         assert (run.status.is_success, run.steps["after"].output.load()) == (True, 42), run.error
-        until(lambda: all(found.status == "exited" for found in self.containers()) or None, "a container goes on")
-        assert self.containers() == []
+        until(lambda: not self.containers(), "a container is left")
         assert verify(Client().ledger).findings == ()
 
 
@@ -83,19 +83,20 @@ def broken(engine: DockerEngine, mounted: dict[str, Any], tmp_path: Path, monkey
         (tmp_path / name).mkdir(parents=True)
     volumes = [*mounted["volumes"], f"{tmp_path / 'place'}:{tmp_path / 'place'}"]
     configuration = {**mounted, "volumes": volumes, "variables": {"PLACE": str(tmp_path / "place")}}
-    stack = {"name": "broken", "components": {"orchestrator": {"type": "docker", "name": "containers", "configuration": configuration}, "artifact_store": "default"}}
-    (tmp_path / "home" / "stacks" / "broken.yaml").write_text(yaml.safe_dump(stack))
+    made = Broken(tmp_path, engine)
+    stack = {"name": made.stack, "components": {"orchestrator": {"type": "docker", "name": "containers", "configuration": configuration}, "artifact_store": "default"}}
+    (tmp_path / "home" / "stacks" / f"{made.stack}.yaml").write_text(yaml.safe_dump(stack))
     shutil.copy(Path(__file__).with_name("flow.py"), tmp_path / "project")
-    for name, value in {"DOVETAIL_STACK": "broken", "PLACE": str(tmp_path / "place"), "VOLUMES": " ".join(volumes), "DOVETAIL_QUIET": "1"}.items():
+    for name, value in {"DOVETAIL_STACK": made.stack, "PLACE": str(tmp_path / "place"), "VOLUMES": " ".join(volumes), "DOVETAIL_QUIET": "1"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path / "project")
-    made = Broken(tmp_path, engine)
     try:
         yield made
     finally:
         for submitter in made.submitters:
             submitter.kill()
-            submitter.communicate()
+            submitter.wait()
+            submitter.stdout.close()
         for found in made.containers():
             with contextlib.suppress(Exception):
                 found.remove(force=True)
@@ -187,7 +188,7 @@ def test_a_container_outlives_its_submitter_and_what_it_commits_is_taken_over(br
     assert (broken.place / "executed").read_text().split() == ["middle"]
 
 
-@pytest.mark.parametrize("moment", [0.05, 0.2, 0.35, 0.5, 0.65])
+@pytest.mark.parametrize("moment", [0.1, 0.35, 0.6])
 @pytest.mark.parametrize("what", ["container", "submitter"])
 def test_a_kill_at_any_moment_loses_nothing(broken: Broken, what: str, moment: float) -> None:
     """`moment`: seconds after the first container was there."""
@@ -222,7 +223,7 @@ def test_what_a_step_asks_for_is_what_the_engine_received(broken: Broken) -> Non
     assert {f"{broken.place}:/elsewhere:ro", f"{store}:{store}"} <= set(host["Binds"])
     assert {
         "dovetail.run": run.id, "dovetail.run-name": run.name, "dovetail.pipeline": "p", "dovetail.step": "middle", "dovetail.attempt": "1",
-        "dovetail.stack": "broken", "dovetail.tag.nightly": "", "dovetail.tag.of the run": "",
+        "dovetail.stack": broken.stack, "dovetail.tag.nightly": "", "dovetail.tag.of the run": "",
     }.items() <= config["Labels"].items()  # fmt: skip
     assert run.status == "completed"
 

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -66,8 +67,11 @@ def start_server(folder: Path, *more: str, **variables: str) -> MlflowServer:
     until = time.monotonic() + _STARTUP
     while True:
         try:
-            with urllib.request.urlopen(f"{server.url}/health", timeout=2):
+            with urllib.request.urlopen(f"{server.url}/api/2.0/mlflow/experiments/get?experiment_id=0", timeout=30):
                 return server
+        except urllib.error.HTTPError as refused:  # by a server that asks who calls
+            refused.close()
+            return server
         except OSError:
             if process.poll() is not None or time.monotonic() > until:
                 server.stop()

@@ -14,7 +14,7 @@ from dovetail.components import Secret
 from dovetail.errors import PreflightFailed
 from dovetail_mlflow.tracker import MlflowTracker
 
-_QUICK = 6.0  # seconds
+_QUICK = 10.0  # seconds
 
 
 @pytest.fixture

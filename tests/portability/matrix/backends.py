@@ -65,12 +65,12 @@ class Backend:
 def docker_engine() -> Iterator[Configure]:
     """An image of this Python, into which this environment and the sources are mounted: nothing is built."""
     import dovetail
-    import dovetail_aws
-    import dovetail_docker
+    from dovetail.values.project import editable_roots
     from dovetail_docker.testing import DockerEngine, python_image
 
-    sources = {str(Path(str(module.__file__)).resolve().parents[1]) for module in (dovetail, dovetail_docker, dovetail_aws)}
-    mounted = [f"{folder}:{folder}:ro" for folder in sorted({sys.prefix, *sources})]
+    sources = (folder.rstrip("/") for folder in editable_roots())
+    needed = {sys.prefix, str(Path(dovetail.__file__).resolve().parents[1]), *sources}
+    mounted = [f"{folder}:{folder}:ro" for folder in sorted(needed) if Path(folder).is_dir()]
     with DockerEngine() as engine:
         image = python_image(engine)
         yield lambda folder: {

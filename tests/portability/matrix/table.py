@@ -19,7 +19,7 @@ PAGE = PUBLISHED.with_suffix(".html")
 README = ROOT / "README.md"
 TEMPLATE = Path(__file__).with_name("page.html")
 _BEGINS, _ENDS = "<!-- portability: written by `nox -s portability` -->\n", "<!-- /portability -->"
-_SIGNS = {Verdict.SAME: "✓", Verdict.BEYOND: "beyond", Verdict.REFUSED: "refused"}
+_SIGNS = {Verdict.SAME: "✓", Verdict.BEYOND: "beyond", Verdict.REFUSED: "refused", Verdict.DIFFERENT: "different"}
 _CHAPTERS = {
     "graphs": "Graphs", "failures": "Failures", "caching": "Cache", "values": "Values", "records": "Records", "settings": "Settings",
 }  # fmt: skip
@@ -35,13 +35,20 @@ class Table:
 
     @classmethod
     def published(cls) -> Table:
-        """That of the docs, read back."""
+        """That of the docs, read back; empty where there is none yet."""
+        if not PUBLISHED.exists():
+            return cls()
         rows = [line.strip("|").split(" | ") for line in PUBLISHED.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
         backends = [name.strip() for name in rows[0][1:]]
         cells = {}
         for title, *found in rows[2:]:
             cells.update({(title.strip(), name): sign.strip() for name, sign in zip(backends, found, strict=True) if sign.strip()})
         return cls(cells)
+
+    def updated(self, newer: Table) -> Table:
+        """With the newer one's cells, and without those of cases and backends that are no more."""
+        known = {(case.title, backend.title) for case in CASES for backend in BACKENDS}
+        return Table({cell: said for cell, said in {**self.cells, **newer.cells}.items() if cell in known})
 
     def put(self, case: Case, backend: Backend, verdict: Verdict, why: Sequence[str]) -> None:
         self.cells[case.title, backend.title] = said(verdict, why)
@@ -53,7 +60,7 @@ class Table:
         """Into docs and README. Raises ValueError for a table with holes."""
         missing = self.missing()
         if missing:
-            raise ValueError(f"{len(missing)} cells are missing, such as {missing[0]}; the table is written once all tests have passed.")
+            raise ValueError(f"{len(missing)} cells are missing, such as {missing[0]}; the table is written once all of them are known.")
         PUBLISHED.write_text(self.markdown(), encoding="utf-8")
         PAGE.write_text(self.page(), encoding="utf-8")
         before, _, rest = README.read_text(encoding="utf-8").partition(_BEGINS)
@@ -71,7 +78,9 @@ class Table:
             "",
             *_legend(),
             "",
-            f"`nox -s portability` runs it and writes this page, [the same in colour]({PAGE.name}) and the README's short form.",
+            f"`nox -s portability` runs all of it and writes this page, [the same in colour]({PAGE.name}) and the README's short form. The test command",
+            "runs every case on the local orchestrators with a local folder, and a slice of the rest. A further case is a function in",
+            "`tests/portability/matrix/cases`, a further backend a declaration in `tests/portability/matrix/backends.py`.",
         ]
         return "\n".join([*lines, "", *self._rows(CASES), ""])
 
@@ -92,7 +101,7 @@ class Table:
 
     def _summed(self, cases: Sequence[Case], backend: Backend) -> str:
         counts = Counter(self.cells[case.title, backend.title].partition(":")[0] for case in cases)
-        shown = [f"{counts[sign]} {sign}" for sign in (_SIGNS[Verdict.BEYOND], _SIGNS[Verdict.REFUSED]) if counts[sign]]
+        shown = [f"{counts[sign]} {sign}" for sign in ("beyond", "refused", "different") if counts[sign]]
         return ", ".join([f"{counts['✓']} ✓", *shown])
 
     # -- HTML ----------------------------------------------------------------------------------------------------------
@@ -106,6 +115,7 @@ class Table:
             "same": str(counts["✓"]),
             "refused": str(counts["refused"]),
             "beyond": str(counts["beyond"]),
+            "different": str(counts["different"]),
             "reference": html.escape(REFERENCE.title),
             "head": "".join(self._head()),
             "body": "".join(self._body(refusals)),
@@ -139,12 +149,12 @@ class Table:
             return '<td class="same"><span title="the same as on the reference">✓</span></td>'
         if sign == "refused":
             return f'<td class="refused"><span title="{html.escape(why, quote=True)}">refused<sup>{refusals.index(cell) + 1}</sup></span></td>'
-        return f'<td class="beyond"><span>{html.escape(sign)}</span></td>'
+        return f'<td class="{html.escape(sign)}"><span>{html.escape(sign)}</span></td>'
 
 
 def said(verdict: Verdict, why: Sequence[str]) -> str:
     """What stands in a cell."""
-    return f"{_SIGNS[verdict]}: {'; '.join(dict.fromkeys(why))}" if why and verdict is Verdict.REFUSED else _SIGNS.get(verdict, verdict.value)
+    return f"{_SIGNS[verdict]}: {'; '.join(dict.fromkeys(why))}" if verdict is Verdict.REFUSED else _SIGNS[verdict]
 
 
 def _chapters() -> list[tuple[str, list[Case]]]:

@@ -84,7 +84,7 @@ def _loaded_of_plugin(target: str, name: str) -> click.Command:
         raise
     except BaseException as error:
         raise PluginBroken(
-            f"The command '{name}' cannot be imported from {target}: {type(error).__name__}: {error}. "
+            f"The command '{name}' cannot be imported from {target}: {type(error).__name__}: {str(error).rstrip('.')}. "
             f"Repair, update or uninstall the plugin that brings it; `dovetail plugin check` names it."
         ) from error
 

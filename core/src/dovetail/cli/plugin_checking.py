@@ -85,7 +85,7 @@ def _unresolved(registry: Registry, info: PluginInfo) -> Iterator[str]:
             raise
         except BaseException as error:
             yield (
-                f"The {what} of plugin '{info.name}' cannot be imported from {target}: {type(error).__name__}: {error}. "
+                f"The {what} of plugin '{info.name}' cannot be imported from {target}: {type(error).__name__}: {str(error).rstrip('.')}. "
                 f"Repair or reinstall the plugin."
             )
 

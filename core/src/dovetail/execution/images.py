@@ -89,7 +89,8 @@ def _dockerfile(spec: ImageSpec, builder: ImageBuilder) -> list[str]:
         lines.append(builder.install([*_QUIET, "-c", f"{_PLACE}/constraints.txt", "-r", f"{_PLACE}/open.txt"]))
     if spec.wheels:
         files = [f"{_PLACE}/wheels/{name}" for name, _ in spec.wheels]
-        lines += [f"COPY wheels {_PLACE}/wheels", f"RUN python -m pip install {' '.join([*_QUIET, '--no-index', '--no-deps', '--force-reinstall', *files])}"]
+        options = [*_QUIET, "--no-index", "--no-deps", "--force-reinstall"]  # the base may have one of the same version
+        lines += [f"COPY wheels {_PLACE}/wheels", f"RUN python -m pip install {' '.join([*options, *files])}"]
     return lines
 
 

@@ -109,11 +109,11 @@ class Watch:
             if isinstance(error, (RunCancelled, KeyboardInterrupt)):
                 with contextlib.suppress(OSError):  # by this the worker tells a cancellation from an engine's own reasons to end it
                     self._records.ask_to_cancel("the process that drives the run was asked to stop")
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(Exception):  # what ended the wait counts, whatever else the engine refuses
                 running.stop()
             raise
         finally:
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(Exception):
                 running.close()
 
     def _waited(self, running: RunningJob) -> dict[str, Any]:
@@ -142,7 +142,7 @@ class Watch:
 
     def _lost(self, code: int, running: RunningJob) -> NoReturn:
         said = ""
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(Exception):
             said = redact(running.explain(), self._secrets)
         raise WorkerLost(f"The worker of step '{self._invocation}' ended with exit code {code} before the step did. {said}".rstrip())
 

@@ -52,7 +52,8 @@ def _opened(scope: StepScope, path: Any, mode: Any, flags: Any) -> None:  # prag
     if writes:
         scope.written.add(place)
     elif mode is None and os.path.isdir(place):
-        _listed(scope, place)  # by a file number, as when a folder is removed with all that is in it
+        if os.path.isabs(path) or not _removing():
+            _listed(scope, place)  # by a file number, as when a folder is removed with all that is in it
     elif place not in scope.opened:
         scope.opened[place] = readings.stamp(place)
 
@@ -73,6 +74,12 @@ def _temporary_folder() -> str:  # pragma: no cover
 def _importing() -> bool:  # pragma: no cover
     file = sys._getframe(2).f_code.co_filename.replace(os.sep, "/")
     return file.startswith(_FINDERS) or file.endswith(_FINDERS)
+
+
+def _removing() -> bool:  # pragma: no cover
+    """Whether shutil removes a folder: the names that it opens are of what is below that, not of what is in the working folder."""
+    code = sys._getframe(3).f_code
+    return code.co_name.startswith("_rmtree") and os.path.basename(code.co_filename) == "shutil.py"
 
 
 def _foreign(place: str, scope: StepScope) -> bool:  # pragma: no cover

@@ -44,7 +44,8 @@ def read_lock(file: Path, environment: Mapping[str, str]) -> list[Line]:
     if file.suffix in (".txt", ".in"):
         return list(_requirements(file, environment, ()))
     raise ConfigurationError(
-        f"Environment(lock={name!r}) is no lock that can be read. Give uv.lock, pylock.toml or a requirements.txt; other tools can export one of these."
+        f"Environment(lock={name!r}) is no lock that can be read. Give uv.lock, pylock.toml or a requirements.txt; other tools can export "
+        "one of these."
     )
 
 
@@ -69,7 +70,8 @@ def parse(text: str, where: str, environment: Mapping[str, str]) -> Line | None:
     try:
         requirement = Requirement(bare)
     except InvalidRequirement as error:
-        raise ConfigurationError(f"{where}: {bare!r} is no requirement: {str(error).splitlines()[0]}. Write it as pip takes it, `name>=1.2`.") from None
+        said = str(error).splitlines()[0]
+        raise ConfigurationError(f"{where}: {bare!r} is no requirement: {said}. Write it as pip takes it, `name>=1.2`.") from None
     if requirement.marker is not None and not requirement.marker.evaluate({**environment, "extra": ""}):
         return None
     requirement.marker = None
@@ -144,7 +146,9 @@ def _uv_line(package: Mapping[str, Any], file: Path) -> Line:
             line = parse(f"{name} @ {prefix}{_pinned(source[kind])}", str(file), {})
             assert line is not None
             return Line(line.name, line.text, version, complete=True)
-    raise ConfigurationError(f"{file} takes {name} from {', '.join(source)} on this machine, where no image build finds it. Publish it, or make it part of the project.")
+    raise ConfigurationError(
+        f"{file} takes {name} from {', '.join(source)} on this machine, where no image build finds it. Publish it, or make it part of the project."
+    )
 
 
 def _pinned(url: str) -> str:

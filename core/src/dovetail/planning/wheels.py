@@ -9,6 +9,8 @@ import hashlib
 import io
 import os
 import re
+import shutil
+import time
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
@@ -19,6 +21,7 @@ from dovetail.registry.requirements import folded
 from dovetail.values.project import cache_folder
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_KEPT_FOR = 14 * 86_400.0  # seconds
 _NOT_SHIPPED = frozenset({"INSTALLER", "REQUESTED", "RECORD", "direct_url.json", "uv_cache.json", "uv_build.json"})
 _FINDER = re.compile(r"^MAPPING(?::[^=]+)?\s*=\s*(\{.*?\})\s*$", re.MULTILINE | re.DOTALL)
 
@@ -140,8 +143,10 @@ def _top_levels(distribution: metadata.Distribution, folder: Path) -> set[str]:
     if stated:
         return set(stated)
     if folder.name == "src":
-        return {path.name for path in folder.iterdir() if (path.is_dir() and path.name.isidentifier() and path.name != "__pycache__") or path.suffix == ".py"}
-    likely = {re.sub(r"[-_.]+", "_", distribution.metadata["Name"]), *(point.value.partition(":")[0].partition(".")[0] for point in distribution.entry_points)}
+        packages = {path.name for path in folder.iterdir() if path.is_dir() and path.name.isidentifier() and path.name != "__pycache__"}
+        return packages | {path.name for path in folder.glob("*.py")}
+    entered = {point.value.partition(":")[0].partition(".")[0] for point in distribution.entry_points}
+    likely = {re.sub(r"[-_.]+", "_", distribution.metadata["Name"]), *entered}
     return {name for name in likely if (folder / name).is_dir() or (folder / f"{name}.py").is_file()}
 
 
@@ -196,7 +201,15 @@ def _unreleased(distribution: str, cache: Path) -> tuple[str, str] | None:
         aside = file.with_name(f"{name}.{os.getpid()}")
         aside.write_bytes(content)
         aside.replace(file)
+        _forget_old(cache / "wheels")
     return name, digest
+
+
+def _forget_old(folder: Path) -> None:
+    """Each change of sources leaves a wheel."""
+    for each in folder.iterdir():
+        if time.time() - each.stat().st_mtime > _KEPT_FOR:
+            shutil.rmtree(each, ignore_errors=True)
 
 
 def kept_wheel(name: str, digest: str) -> bytes:

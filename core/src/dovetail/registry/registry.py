@@ -151,7 +151,7 @@ class Registry:
             absent = [each for each in _unmet(spec) if each.found is None]
             raise PluginBroken(
                 f"The {_words(kind)} flavor '{flavor}' of plugin {self._supplier(kind, flavor)} cannot be imported from "
-                f"{spec.target}: {type(error).__name__}: {error}. {_needs(absent) if absent else 'Repair or reinstall the plugin.'}"
+                f"{spec.target}: {type(error).__name__}: {str(error).rstrip('.')}. {_needs(absent) if absent else 'Repair or reinstall the plugin.'}"
             ) from error
         if not (isinstance(found, type) and issubclass(found, interface)):
             raise PluginBroken(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import field
@@ -13,13 +14,15 @@ from urllib.parse import urlsplit
 
 from dovetail.components import ArtifactStore, Entry
 from dovetail.errors import ConfigurationError, StoreError
-from dovetail_aws.connection import AwsConnection
+from dovetail_aws.connection import AwsConnection, shown
 from dovetail_aws.errors import ABSENT, Failure, code_of, explained, failure_of
 
 _WRITER = "dovetail-writer"  # in an object's metadata: the mark of whoever created it
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # seconds before a create is tried again that met another at the same moment
 _CLOCK_KEPT = 60.0  # seconds for which the last answer's date is gone by
 _AT_ONCE = 1000  # objects that one request lists, or deletes
+_BUCKET = re.compile(r"[A-Za-z0-9._-]{3,255}")  # services other than Amazon's allow more than it does
+_CONNECTIONS = 64  # kept for threads that ask at one moment
 _STYLES = {True: "path", False: "virtual", None: "auto"}
 
 
@@ -42,8 +45,8 @@ class S3ArtifactStore(AwsConnection, ArtifactStore):
     def __post_init__(self) -> None:
         super().__post_init__()
         parts = urlsplit(self.path)
-        if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
-            raise ConfigurationError(f"`path` is {self.path!r}. Write it as s3://bucket/prefix.")
+        if parts.scheme != "s3" or not _BUCKET.fullmatch(parts.netloc) or parts.query or parts.fragment:
+            raise ConfigurationError(f"`path` is {shown(self.path)}. Write it as s3://bucket/prefix.")
         if self.kms_key and self.encryption == "AES256":
             raise ConfigurationError("`kms_key` does not go with `encryption: AES256`. Leave one of them out.")
         if self.max_concurrency < 1:
@@ -198,7 +201,7 @@ class S3ArtifactStore(AwsConnection, ArtifactStore):
         if self.endpoint_url is not None:  # services other than Amazon's seldom know the newer checksums
             more = {"request_checksum_calculation": "when_required", "response_checksum_validation": "when_required"}
         style = {"addressing_style": _STYLES[in_path]}
-        return self.client("s3", self._heard, s3=style, max_pool_connections=4 * self.max_concurrency, **more)
+        return self.client("s3", self._heard, s3=style, max_pool_connections=max(_CONNECTIONS, self.max_concurrency), **more)
 
     def _heard(self, http_response: Any, **_: Any) -> None:
         self._answered = (http_response.headers.get("Date", ""), time.monotonic())

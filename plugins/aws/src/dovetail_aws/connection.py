@@ -37,7 +37,7 @@ class AwsConnection(Component):
         if self.attempts < 1:
             raise ConfigurationError("`attempts` is the number of times that a request is made. Set it to 1 or more.")
         if self.endpoint_url is not None and not _ADDRESS.match(self.endpoint_url):
-            raise ConfigurationError(f"`endpoint_url` is {self.endpoint_url!r}. Write it as http://host:port or https://host.")
+            raise ConfigurationError(f"`endpoint_url` is {shown(self.endpoint_url)}. Write it as http://host:port or https://host.")
         if bool(self.key) != bool(self.secret):
             raise ConfigurationError("`key` and `secret` go together. Set both, or neither for the default chain of credentials.")
         if self.token and not self.key:
@@ -74,6 +74,11 @@ class AwsConnection(Component):
         made.meta.events.register("after-call", heard)
         made.meta.events.register_last("before-call", _sent_at_once)
         return made
+
+
+def shown(address: str) -> str:
+    """For a message: an address in which somebody wrote credentials is not repeated."""
+    return repr(address) if "@" not in address else "an address with credentials in it, which belong into `key` and `secret`"
 
 
 def _sent_at_once(params: dict[str, Any], **_: Any) -> None:

@@ -11,7 +11,8 @@ _SDK = ["docker>=7,<8"]
 
 @hookimpl
 def dovetail_orchestrators() -> Sequence[FlavorSpec]:
-    return [FlavorSpec("docker", "dovetail_docker.orchestrator:DockerOrchestrator", requires=_SDK, help="One container per step, on a Docker-compatible engine.")]
+    target = "dovetail_docker.orchestrator:DockerOrchestrator"
+    return [FlavorSpec("docker", target, requires=_SDK, help="One container per step, on a Docker-compatible engine.")]
 
 
 @hookimpl
@@ -22,7 +23,7 @@ def dovetail_step_operators() -> Sequence[FlavorSpec]:
 @hookimpl
 def dovetail_image_builders() -> Sequence[FlavorSpec]:
     return [
-        FlavorSpec("docker", "dovetail_docker.image_builder:DockerImageBuilder", requires=_SDK, help="Builds images with a Docker-compatible engine."),
+        FlavorSpec("docker", "dovetail_docker.image_builder:DockerImageBuilder", requires=_SDK, help="Builds images by a Docker-compatible engine."),
         FlavorSpec("buildah", "dovetail_docker.buildah_builder:BuildahImageBuilder", help="Builds images with buildah, which needs no daemon."),
     ]
 

@@ -28,12 +28,17 @@ _SECRET = "/run/secrets/pip.conf"  # noqa: S105  # where a file lies while pip r
 class BuildahImageBuilder(PipOptions):
     """Builds, keeps and pushes images by the command `buildah` on this machine."""
 
-    base: str = field(default="docker.io/library/python:{python}-slim", metadata={"help": "Image to build from; {python} stands for the version that a step asks for."})
+    base: str = field(
+        default="docker.io/library/python:{python}-slim",
+        metadata={"help": "Image to build from; {python} stands for the version that a step asks for."},
+    )
     isolation: Literal["oci", "rootless", "chroot"] = field(
         default="chroot", metadata={"help": "How instructions are kept apart from this machine; chroot works inside containers too."}
     )
     platform: str | None = field(default=None, metadata={"help": "What images are for, as linux/amd64; this machine's own when not set."})
-    build_args: dict[str, str] = field(default_factory=dict, metadata={"help": "Build arguments; they may be seen in the image's history, so none is secret."})
+    build_args: dict[str, str] = field(
+        default_factory=dict, metadata={"help": "Build arguments; they may be seen in the image's history, so none is secret."}
+    )
     storage: Path | None = field(default=None, metadata={"help": "Folder for images; buildah's own when not set."})
     program: str = field(default="buildah", metadata={"help": "The command, or its path."})
 

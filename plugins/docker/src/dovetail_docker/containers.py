@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _GRACE = 3  # seconds between asking a container to end and ending it; less than a run waits for steps that it asked to stop
 _SHOWN = 30  # lines of its log
+_REMOVED = (404, 409)  # what an engine answers of a container that is gone, or about to be
 
 
 class ContainerEngine(Runner):
@@ -190,19 +191,25 @@ class RunningContainer(RunningJob):
                 raise
 
     def stop(self) -> None:
-        from docker.errors import NotFound
+        from docker.errors import APIError
 
-        with translated(self._host, self.address), contextlib.suppress(NotFound):
-            self._container.stop(timeout=_GRACE)
+        with translated(self._host, self.address):
+            try:
+                self._container.stop(timeout=_GRACE)
+            except APIError as error:
+                if error.status_code not in _REMOVED:
+                    raise
 
     def explain(self) -> str:
-        from docker.errors import NotFound
+        from docker.errors import APIError
 
         with translated(self._host, self.address):
             try:
                 self._container.reload()
                 said = self._container.logs(tail=_SHOWN).decode("utf-8", "replace").strip()
-            except NotFound:
+            except APIError as error:
+                if error.status_code not in _REMOVED:
+                    raise
                 return "Its container has been removed."
         why = _cause(self._container.attrs)
         return " ".join(part for part in (why, f"It said last:\n{said}" if said else "") if part)

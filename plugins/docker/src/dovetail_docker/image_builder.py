@@ -35,7 +35,9 @@ class DockerImageBuilder(PipOptions):
     )
     base: str = field(default="python:{python}-slim", metadata={"help": "Image to build from; {python} stands for the version that a step asks for."})
     platform: str | None = field(default=None, metadata={"help": "What images are for, as linux/amd64; the engine's own when not set."})
-    build_args: dict[str, str] = field(default_factory=dict, metadata={"help": "Build arguments; they may be seen in the image's history, so none is secret."})
+    build_args: dict[str, str] = field(
+        default_factory=dict, metadata={"help": "Build arguments; they may be seen in the image's history, so none is secret."}
+    )
     network: str | None = field(default=None, metadata={"help": "The build's network, such as 'host'; the engine's default when not set."})
 
     def base_image(self, python: str) -> str:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["DockerEngine", "LocalRegistry", "Unavailable", "free_port", "installed_image", "python_image"]
 
 HOST_VARIABLE = "DOVETAIL_TEST_DOCKER_HOST"
+_PREFIX = "dvd-"  # short, as the path of a socket must be
 _STARTUP = 60.0  # seconds; it takes less than one on an idle machine
 _SHUTDOWN = 20.0
 
@@ -53,12 +54,14 @@ class DockerEngine:
 
     def __enter__(self) -> Self:
         if not self.host:
-            self.folder = Path(tempfile.mkdtemp(prefix="dvd-"))
+            _sweep()
+            self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+            (self.folder / "owner").write_text(str(os.getpid()))
             self.host = f"unix://{self.folder}/docker.sock"
             try:
                 self.start()
             except BaseException:
-                self._remove()
+                _remove(self.folder)
                 raise
         return self
 
@@ -69,7 +72,7 @@ class DockerEngine:
             client.close()
         if self.folder is not None:
             self._stop()
-            self._remove()
+            _remove(self.folder)
 
     def client(self) -> Any:
         """A client of the docker SDK; closed with the engine."""
@@ -95,7 +98,7 @@ class DockerEngine:
         for left in ("pid", "exec/containerd/containerd.pid"):
             (folder / left).unlink(missing_ok=True)
         with open(folder / "log", "ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, preexec_fn=_end_with_parent)  # noqa: PLW1509  # it calls the kernel alone
         self.pid = self._process.pid
         self._wait_until_it_answers(folder / "log")
 
@@ -138,14 +141,28 @@ class DockerEngine:
             self._process.kill()
             self._process.wait()
 
-    def _remove(self) -> None:
-        folder = self.folder
-        assert folder is not None
-        _end_processes_naming(f"{folder}/exec")
-        mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-        for place in sorted((place for place in mounted if place.startswith(f"{folder}/")), reverse=True):
-            subprocess.run(["umount", "--lazy", place], check=False, capture_output=True)
-        shutil.rmtree(folder, ignore_errors=True)
+
+def _sweep() -> None:
+    """Remove what tests left that were killed; their daemons end with them."""
+    for owner in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/owner"):
+        with contextlib.suppress(OSError, ValueError):
+            if not Path(f"/proc/{int(owner.read_text())}").exists():
+                _remove(owner.parent)
+
+
+def _remove(folder: Path) -> None:
+    _end_processes_naming(f"{folder}/")
+    mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for place in sorted((place for place in mounted if place.startswith(f"{folder}/")), reverse=True):
+        subprocess.run(["umount", "--lazy", place], check=False, capture_output=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process when the one that starts it has ended."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def _end_processes_naming(path: str) -> None:

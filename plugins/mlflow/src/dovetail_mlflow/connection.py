@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -68,9 +68,16 @@ class MlflowConnection(Component):
         """A client; only where `variables` are set, as in `reached`, does it show its credentials."""
         from dovetail_mlflow.vendor import client
 
-        if not self.tracking_uri:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        return client(self.uri)
+        if self.tracking_uri:
+            return client(self.uri)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        astray = Path("mlruns")
+        was_there = astray.exists()
+        made = client(self.uri)
+        if not was_there:
+            with suppress(OSError):  # not there, or in use
+                astray.rmdir()  # earlier versions make an empty one in the working folder for any store
+        return made
 
     @contextmanager
     def reached(self) -> Iterator[MlflowClient]:
@@ -80,14 +87,3 @@ class MlflowConnection(Component):
 
         with borrowed(self.variables()), addressed(self.uri):
             yield self.connected()
-
-    def require(self) -> None:
-        """Raises ConnectionError at once where the server would be tried in vain for long."""
-        problems = self.check() if self.is_server else []
-        if problems:
-            raise ConnectionError(problems[0])
-
-    def check(self) -> list[str]:
-        from dovetail_mlflow.reaching import problems
-
-        return problems(self)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from dovetail.components import ModelRegistry, RegistryEntry
 from dovetail.errors import NotFound
 from dovetail_mlflow import runs
-from dovetail_mlflow.connection import MlflowConnection
+from dovetail_mlflow.checked_connection import CheckedConnection
 
 _VERSION, _STAGE, _TAGS, _METADATA = "dovetail.version", "dovetail.stage", "dovetail.tags", "dovetail.metadata."
 _HELD = ("staging", "production")  # by one version at a time; these are the aliases
@@ -20,7 +20,7 @@ _EXPERIMENT = "dovetail models"
 _LONGEST = 5000  # the longest tag that every version of MLflow takes
 
 
-class MlflowModelRegistry(MlflowConnection, ModelRegistry):
+class MlflowModelRegistry(CheckedConnection, ModelRegistry):
     """`models:/<name>@production` is the version that Dovetail has in production; `@staging` likewise.
 
     MLflow numbers its versions by itself; the tag `dovetail.version` holds Dovetail's number. Each version's files and lineage

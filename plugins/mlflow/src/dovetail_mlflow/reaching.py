@@ -9,12 +9,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from dovetail_mlflow.connection import MlflowConnection
+from dovetail_mlflow.connection import MlflowConnection
 
-_PATIENCE = 4.0  # seconds
+_PATIENCE = 8.0  # seconds; a busy server takes some to answer its first request
 _API = "/api/2.0/mlflow"
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from dovetail.components import ExperimentTracker, StepRun
 from dovetail.values.encoding import Json
 from dovetail_mlflow import runs
-from dovetail_mlflow.connection import MlflowConnection
+from dovetail_mlflow.checked_connection import CheckedConnection
 from dovetail_mlflow.surroundings import Surroundings
 
 _FAILED = ("failed", "cancelled", "interrupted")
@@ -23,7 +23,7 @@ _BATCH = 100  # the most that MLflow takes at once
 _ODD = re.compile(r"[^\w\-./ ]")  # what the name of a param, metric or tag must not hold
 
 
-class MlflowTracker(MlflowConnection, ExperimentTracker):  # type: ignore[misc]  # the interface only names the field `on_unreachable`
+class MlflowTracker(CheckedConnection, ExperimentTracker):  # type: ignore[misc]  # the interface only names the field `on_unreachable`
     """One MLflow run per step run, below one per pipeline run; a retry goes on in the same one.
 
     While the step runs, that run is the active one of MLflow, at this address, whatever the caller's `MLFLOW_…` variables

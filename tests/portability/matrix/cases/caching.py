@@ -11,7 +11,7 @@ def ran(run: Run) -> list[str]:
     return [name for name, step in run.steps.items() if step.status == "completed"]
 
 
-@case("A second run is all cached", sliced=True)
+@case("A second run is all cached")
 def all_cached(site: Site) -> None:
     assert ran(site.run("caching:shop")) == ["prices", "gross", "doubled", "receipt"]
     second = site.run("caching:shop")

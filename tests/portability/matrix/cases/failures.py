@@ -11,7 +11,7 @@ from matrix.cases.registered import case
 from matrix.site import Site
 
 
-@case("A failure stops the run", sliced=True)
+@case("A failure stops the run")
 def failure_stops(site: Site) -> None:
     run = site.run("failing:spoiled")
     assert run.status is Status.FAILED

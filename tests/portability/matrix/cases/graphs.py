@@ -8,7 +8,7 @@ from matrix.cases.registered import case
 from matrix.site import Site
 
 
-@case("Fan-out and fan-in", sliced=True)
+@case("Fan-out and fan-in")
 def fan(site: Site) -> None:
     run = site.run("graphs:fan")
     assert run.steps["total"].output.load() == 45

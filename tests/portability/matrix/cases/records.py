@@ -48,7 +48,7 @@ def external(site: Site) -> None:
     assert site.run("given:from_outside").steps["counted"].output.load() == {"words": 2, "größe": 2000}
 
 
-@case("Parallel writers of one artifact name", sliced=True)
+@case("Parallel writers of one artifact name")
 def writers(site: Site) -> None:
     run = site.run("said:writers", noted=False)
     versions = {artifact.version: artifact.load() for artifact in site.client.list_artifacts("shared")}

@@ -33,7 +33,7 @@ def numpy(site: Site) -> None:
     travelled(site, "values:numpy")
 
 
-@case("pandas", sliced=True)
+@case("pandas")
 def pandas(site: Site) -> None:
     travelled(site, "values:pandas")
 
@@ -53,7 +53,7 @@ def sparse(site: Site) -> None:
     travelled(site, "values:sparse")
 
 
-@case("scikit-learn", sliced=True)
+@case("scikit-learn")
 def sklearn(site: Site) -> None:
     assert travelled(site, "values:sklearn").steps["predicted"].output.load() == [0, 1]
 
