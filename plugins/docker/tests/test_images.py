@@ -132,7 +132,6 @@ print(json.dumps({path.name: path.read_text() for path in pathlib.Path(dovetail.
 
 
 def test_a_pipeline_runs_in_images_that_were_built_for_it(kitchen: Kitchen) -> None:
-    kitchen.provide(kitchen.plan())
     run = kitchen.project.on(*kitchen.components).run(kitchen.module.baking)
     assert run.status == "completed", run.error
     assert run.steps["weighed"].output.load() == len("flour: 3\n")

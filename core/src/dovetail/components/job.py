@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dovetail.components.container_registry import Credentials
 from dovetail.values.settings import Resources
 
 
@@ -18,7 +19,7 @@ class Job:
     `command`: the worker's command line, without the Python before it. `image`: what it runs in, None for the engine's own
     Python. `variables`: to set for its process. `secrets`: likewise, and to show nowhere. `credentials`: variables by which
     the submitter reaches what the stack's components keep; for engines whose workers have no credentials of their own.
-    `folders`: where components of the stack keep things on the submitter's machine, which the worker needs at the same paths.
+    `login`: to the registry that the image is pulled from. `folders`: where components of the stack keep things on the submitter's machine, which the worker needs at the same paths.
     `timeout`: seconds after which an engine that can should stop it; the worker and the driver do so too. `labels`: where it
     comes from. `settings`: what the step has for this very component.
     """
@@ -29,6 +30,7 @@ class Job:
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    login: Credentials | None = None
     folders: Sequence[Path] = ()
     resources: Resources = field(default_factory=Resources)
     timeout: float | None = None

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NoReturn
 
+from dovetail.components.container_registry import ContainerRegistry, Credentials
 from dovetail.components.job import Job, RunningJob
 from dovetail.digest import of_bytes
 from dovetail.errors import RunCancelled, StepTimeout, WorkerLost
@@ -40,16 +41,24 @@ def job_of(workspace: Workspace, run: RunInfo, step: PlanStep, number: int, comp
     return Job(
         name=job_name(run, step.invocation, number),
         command=worker_arguments(run_address(workspace, run.run_id), step.invocation, number),
-        image=step.image or step.environment.image,
+        image=step.image,
         variables=dict(step.environment.env),
         secrets=to_hand(stack),
         credentials={name: environ[name] for name in sorted(wanted) if name in environ},
+        login=_login(workspace, step.image),
         folders=tuple(dict.fromkeys(folder.absolute() for component in components for folder in component.local_folders())),
         resources=step.resources if "resources" not in stack.waive else Resources(),
         timeout=step.timeout,
         labels=labels_of(run, step, number),
         settings=settings,
     )
+
+
+def _login(workspace: Workspace, image: str | None) -> Credentials | None:
+    """What opens the stack's registry, for an image that lies in it."""
+    registry = workspace.stack.build(ContainerRegistry)
+    found = registry.credentials() if registry is not None and image is not None else None
+    return found if found is not None and image is not None and image.startswith(f"{found.server}/") else None
 
 
 def labels_of(run: RunInfo, step: PlanStep, number: int) -> dict[str, str]:

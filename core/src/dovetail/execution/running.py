@@ -123,6 +123,10 @@ def _submit(driver: Driver, orchestrator: Orchestrator, plan: Plan) -> None:
     driver.settled()
     driver.workspace.ledger.cache.forget()
     if work:
+        if plan.images:
+            from dovetail.execution.images import provide_images
+
+            provide_images(plan, driver.workspace)
         if not driver.info.started:
             driver.info = replace(driver.info, **_begun(driver, plan))
         orchestrator.submit(plan, driver)

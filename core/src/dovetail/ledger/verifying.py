@@ -261,6 +261,8 @@ class _Verification:
             return None
         try:
             return self._ledger.records.find(path)
+        except (ConnectionError, TimeoutError):
+            raise  # the store could not be asked, which says nothing of what is in it
         except (Corrupt, OSError):
             return None
 

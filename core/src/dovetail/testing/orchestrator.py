@@ -68,8 +68,10 @@ class OrchestratorContract(Contract):
         assert started_behind(run) == {}
 
     def test_every_step_runs_once(self, trial: Trial, project: TrialProject) -> None:
-        run = trial.run(project.pipelines.layers)
+        run = trial.run(project.pipelines.counted)
         assert {name: step.attempts for name, step in run.steps.items()} == dict.fromkeys(run.steps, 1)
+        marks = ("first_0", "first_1", "first_2", "last")
+        assert {mark: len(trial.client.list_artifacts(mark)) for mark in marks} == dict.fromkeys(marks, 1), "what it ran, by the marks that it left"
 
     def test_a_second_run_takes_everything_from_the_cache_and_submits_nothing(
         self, trial: Trial, project: TrialProject, orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch

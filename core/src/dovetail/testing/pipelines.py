@@ -21,6 +21,7 @@ from dovetail import (
     log_metrics,
     log_params,
     pipeline,
+    save_artifact,
     step,
     when,
 )
@@ -123,6 +124,19 @@ def layers(width: int = 3) -> None:
         paused.with_options(id=f"second_{number}")(total.with_options(id=f"sum_{number}")(first)) for number in range(width)
     ]
     total.with_options(id="last")(second)
+
+
+@step
+def marked(value: int, mark: str) -> int:
+    """Each time that it runs leaves a version of its own, which no other can take back."""
+    save_artifact(value, mark)
+    return value
+
+
+@pipeline
+def counted(width: int = 3) -> None:
+    first = [marked.with_options(id=f"first_{number}")(number, f"first_{number}") for number in range(width)]
+    marked.with_options(id="last")(total(first), "last")
 
 
 @pipeline

@@ -76,10 +76,24 @@ class StepOperatorContract(Contract):
             assert ended(running) == 1
             assert "no more flour" in running.explain()
 
-    def test_a_job_that_there_is_already_is_not_started_again(self, operator: StepOperator, tmp_path: Path) -> None:
+    def test_a_job_that_there_is_already_is_not_started_again(self, operator: StepOperator) -> None:
         with started(operator, _LONG, "again") as running:
             again = operator.start(job_of(_LONG, running_name("again")))
+            again.stop()
+            if again is not running:
+                again.close()
             assert again.address == running.address
+
+    def test_a_job_that_failed_is_not_started_again_by_the_engine(self, operator: StepOperator, tmp_path: Path) -> None:
+        """A run makes another attempt where that was asked for, and as another job."""
+        if not operator.shares_folders():
+            return
+        (tmp_path / "given").mkdir()
+        question = f"open({str(tmp_path / 'given' / 'count')!r}, 'a').write('once '); raise SystemExit(3)"
+        with started(operator, question, "failed", folders=[tmp_path / "given"]) as running:
+            assert ended(running) == 3
+            assert running.wait(1.0) == 3
+            assert (tmp_path / "given" / "count").read_text(encoding="utf-8") == "once "
 
     def test_its_address_tells_it_from_others(self, operator: StepOperator) -> None:
         with started(operator, "pass", "one") as one, started(operator, "pass", "other") as other:

@@ -104,11 +104,11 @@ class ContainerEngine(Runner):
         client = self.client()
         with translated(self.host, f"job {job.name}"):
             if self.pull == "always":
-                client.images.pull(image)
+                _pull(client, image, job)
             try:
                 made = self._create(client, image, job)
             except ImageNotFound:
-                client.images.pull(image)
+                _pull(client, image, job)
                 made = self._create(client, image, job)
             except APIError as error:
                 if error.status_code != 409:  # of that name there is one: whoever asked for it had lost the answer
@@ -147,6 +147,11 @@ class ContainerEngine(Runner):
             "network_mode": "host" if self.network == "host" else None, "shm_size": self.shared_memory, "init": self.init, **_limits(job),
         }  # fmt: skip
         return {name: value for name, value in asked.items() if value}
+
+
+def _pull(client: DockerClient, image: str, job: Job) -> None:
+    login = job.login
+    client.images.pull(image, auth_config={"username": login.username, "password": login.password.reveal()} if login is not None else None)
 
 
 def _limits(job: Job) -> dict[str, Any]:

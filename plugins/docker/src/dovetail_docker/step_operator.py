@@ -7,4 +7,4 @@ from dovetail_docker.containers import ContainerEngine
 
 
 class DockerStepOperator(ContainerEngine, StepOperator):
-    pass
+    """One container for each attempt of a step with `step_operator=True`."""

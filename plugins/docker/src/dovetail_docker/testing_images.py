@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dovetail_docker.testing import DockerEngine
 
 REPOSITORY = "dovetail-test/python"
-_LEFT_OUT = frozenset({"test", "tests", "idlelib", "tkinter", "turtledemo", "site-packages", "dist-packages", "__pycache__", "lib2to3"})
+_LEFT_OUT = frozenset({"test", "tests", "idlelib", "tkinter", "turtledemo", "site-packages", "dist-packages", "lib2to3"})
 _MORE_LIBRARIES = ("libpthread.so.0", "librt.so.1", "libdl.so.2", "libm.so.6", "libutil.so.1", "libstdc++.so.6", "libgcc_s.so.1", "libnss_files.so.2")
 
 
@@ -148,5 +148,5 @@ def _folder_of_python() -> str:
 @functools.cache
 def _stamp() -> str:
     """Another for each Python that there is here."""
-    facts = f"2 {sys.version} {os.path.realpath(sys.executable)} {os.stat(os.__file__).st_mtime_ns}"
+    facts = f"3 {sys.version} {os.path.realpath(sys.executable)} {os.stat(os.__file__).st_mtime_ns}"
     return f"{sys.version_info.major}.{sys.version_info.minor}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
