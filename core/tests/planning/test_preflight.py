@@ -141,6 +141,21 @@ def test_a_step_that_needs_a_process_and_cannot_be_imported_is_refused_with_the_
         flow()
 
 
+def test_a_step_inside_a_function_is_refused_where_every_step_gets_a_process(apply_stack) -> None:
+    apply_stack("apart", orchestrator=("local", "apart", {"processes": True}))
+
+    @step
+    def inner() -> int:
+        return 1
+
+    @pipeline
+    def p() -> None:
+        inner()
+
+    with pytest.raises(PreflightFailed, match="Step 'inner' would get a process.* orchestrator 'apart'.*Define the step at module level"):
+        p.with_options(stack="apart")()
+
+
 def test_a_store_that_cannot_be_written_to_is_told_before_anything_runs(apply_stack: Callable[..., None], isolated: Path) -> None:
     (isolated / "file").write_text("no folder")
     apply_stack("nowhere", artifact_store=("local", "blocked", {"path": str(isolated / "file" / "store")}))

@@ -74,3 +74,13 @@ def tells(values: list[int]) -> int:
 @pipeline
 def telling(size: int = 3) -> None:
     tells(source(size=size))
+
+
+@step(step_operator=True)
+def elsewhere(values: list[int]) -> int:
+    return sum(values)
+
+
+@pipeline
+def sent_away(size: int = 3) -> None:
+    elsewhere(source(size))

@@ -19,6 +19,11 @@ _ADDRESS = re.compile(r"https?://[\w.\-\[\]:]+(/|$)", re.ASCII)
 class AwsConnection(Component):
     """Without `key` and `profile` credentials come from the surroundings, as for every AWS tool, and are renewed before they expire."""
 
+    credential_variables = (
+        "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_CA_BUNDLE",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    )  # fmt: skip
+
     region: str | None = field(default=None, metadata={"help": "The region; by default what the profile or AWS_REGION says."})
     endpoint_url: str | None = field(
         default=None, metadata={"help": "Address of a service that is not Amazon's own, as http://minio:9000."}
