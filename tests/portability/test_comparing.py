@@ -15,8 +15,7 @@ import pytest
 from dovetail import Client, save_artifact
 from dovetail.client.views import Run
 from matrix.accounts import Account, Verdict, judged
-from matrix.backends import PROCESSES, REFERENCE, Backend
-from matrix.backends import FOLDER
+from matrix.backends import FOLDER, PROCESSES, REFERENCE, Backend
 from matrix.site import Site, site_on
 
 Change = Callable[[dict[str, Any]], Any]

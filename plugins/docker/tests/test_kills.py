@@ -18,8 +18,11 @@ import yaml
 
 from dovetail import Client
 from dovetail.client.views import Run
+from dovetail.components import Job
+from dovetail.errors import StepFailed
 from dovetail.ledger.verifying import verify
 from dovetail.testing.trial import isolate
+from dovetail_docker.orchestrator import DockerOrchestrator
 from dovetail_docker.testing import DockerEngine
 
 
@@ -233,3 +236,10 @@ def test_what_the_engine_cannot_give_is_refused_before_the_run(broken: Broken) -
     assert "sets resources.gpu_type, which orchestrator 'containers'" in said
     assert "sets resources.disk, which orchestrator 'containers'" in said
     assert Client().list_runs() == []
+
+
+def test_a_container_that_cannot_be_started_leaves_nothing(mounted: dict[str, Any], engine: DockerEngine) -> None:
+    name = f"not-to-be-{time.time_ns()}"
+    with pytest.raises(StepFailed, match=f"refused job {name}: .*no such file"):
+        DockerOrchestrator(**{**mounted, "python": "/nowhere/python"}).start(Job(name, ["-c", "pass"]))
+    assert engine.client().containers.list(all=True, filters={"name": name}) == []

@@ -26,12 +26,13 @@ class Axis:
     """One orchestrator or artifact store. `service` starts what it needs, once for all tests of a session.
 
     `plugin`: the module that must be installed. `fields`: configuration that is always the same. `variables`: set while a
-    pipeline runs on it, for `${…}` in the configuration. `refuses`: what it cannot honour, by words of the checks before a
-    run that tell it from all else; a refusal of anything else is a difference.
+    pipeline runs on it, for `${…}` in the configuration. `tried_on`: what stands for it here. `refuses`: what it cannot
+    honour, by words of the checks before a run that tell it from all else; a refusal of anything else is a difference.
     """
 
     title: str
     flavor: str
+    tried_on: str
     service: Callable[[], AbstractContextManager[Configure]] = nothing_started
     plugin: str = "dovetail"
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -99,13 +100,13 @@ _NO_GPU = {"sets resources.gpu": "`Resources(gpu=…)`, as it hands out none"}
 _MORE_THAN_THERE_IS = {"asks for cpu": "`Resources(cpu=…)` of more than its machine has"}
 _NOT_IMPORTABLE = {"cannot be imported there": "steps that another process cannot import"}
 
-THREADS = Axis("local threads", "local", refuses={**_NO_GPU, **_MORE_THAN_THERE_IS})
-PROCESSES = Axis("local processes", "local", fields={"processes": True}, refuses={**THREADS.refuses, **_NOT_IMPORTABLE})
-DOCKER = Axis("docker", "docker", docker_engine, plugin="dovetail_docker", refuses={**_MORE_THAN_THERE_IS, **_NOT_IMPORTABLE})
+THREADS = Axis("local threads", "local", "this machine", refuses={**_NO_GPU, **_MORE_THAN_THERE_IS})
+PROCESSES = Axis("local processes", "local", "this machine", fields={"processes": True}, refuses={**THREADS.refuses, **_NOT_IMPORTABLE})
+DOCKER = Axis("docker", "docker", "a Docker engine, a container for each step", docker_engine, plugin="dovetail_docker", refuses={**_MORE_THAN_THERE_IS, **_NOT_IMPORTABLE})
 
-FOLDER = Axis("local folder", "local", folder_of_the_trial)
+FOLDER = Axis("local folder", "local", "this machine", folder_of_the_trial)
 S3 = Axis(
-    "S3", "s3", s3_server, plugin="dovetail_aws",
+    "S3", "s3", "an emulator, moto, whose conditional writes are made atomic", s3_server, plugin="dovetail_aws",
     fields={"key": "${PORTABILITY_S3_KEY}", "secret": "${PORTABILITY_S3_SECRET}", "trusted": True},
     variables={"PORTABILITY_S3_KEY": "testing", "PORTABILITY_S3_SECRET": "testing-secret-8f3a"},
 )  # fmt: skip

@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from matrix.accounts import Verdict
-from matrix.backends import BACKENDS, REFERENCE, ROOT, STORES, Backend
+from matrix.backends import BACKENDS, ORCHESTRATORS, REFERENCE, ROOT, STORES, Backend
 from matrix.cases import CASES, Case
 
 PUBLISHED = ROOT / "core" / "docs" / "portability.md"
@@ -78,6 +78,8 @@ class Table:
             "",
             *_legend(),
             "",
+            f"Tried on: {'; '.join(_tried_on())}.",
+            "",
             f"`nox -s portability` runs all of it and writes this page, [the same in colour]({PAGE.name}) and the README's short form. The test command",
             "runs every case on the local orchestrators with a local folder, and a slice of the rest. A further case is a function in",
             "`tests/portability/matrix/cases`, a further backend a declaration in `tests/portability/matrix/backends.py`.",
@@ -117,6 +119,7 @@ class Table:
             "beyond": str(counts["beyond"]),
             "different": str(counts["different"]),
             "reference": html.escape(REFERENCE.title),
+            "tried_on": html.escape("; ".join(_tried_on())),
             "head": "".join(self._head()),
             "body": "".join(self._body(refusals)),
             "notes": "".join(f"<li>{_coded(note.partition(': ')[2])}</li>" for note in refusals),
@@ -159,6 +162,10 @@ def said(verdict: Verdict, why: Sequence[str]) -> str:
 
 def _chapters() -> list[tuple[str, list[Case]]]:
     return [(_CHAPTERS.get(chapter, chapter.capitalize()), list(cases)) for chapter, cases in groupby(CASES, lambda case: case.chapter)]
+
+
+def _tried_on() -> list[str]:
+    return [f"{axis.title} on {axis.tried_on}" for axis in (*ORCHESTRATORS, *STORES) if axis.tried_on != "this machine"]
 
 
 def _legend() -> list[str]:

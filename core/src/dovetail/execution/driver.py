@@ -26,7 +26,7 @@ from dovetail.graph.definition import StepDefinition
 from dovetail.graph.references import holds
 from dovetail.planning.keys import key_of, resolve
 from dovetail.planning.planner import look_up
-from dovetail.planning.workspace import Workspace
+from dovetail.planning.workspace import Workspace, active_instead
 from dovetail.values.encoding import decode
 from dovetail.values.graph import Node
 from dovetail.values.plan import Decision, Plan, PlanStep, Status
@@ -108,7 +108,8 @@ class Driver:
         told = {"run": self.plan.run_id, "name": self.plan.run_name, "pipeline": self.plan.pipeline, "stack": self.plan.stack["name"], **facts}
         for listener in self._listeners:
             listener(event, told)
-        self.workspace.registry.observe(event, told)
+        with active_instead(lambda *_: self.workspace.stack):  # what an observer asks the client, it asks of this run's own stack
+            self.workspace.registry.observe(event, told)
 
     # -- the loop ------------------------------------------------------------------------------------------------------
 
