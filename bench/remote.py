@@ -129,12 +129,11 @@ def container(made: Project, rounds: int) -> dict[str, float]:
     import dovetail
     import dovetail_docker
     from dovetail_docker.orchestrator import DockerOrchestrator
-    from dovetail_docker.testing import DockerEngine, python_image
+    from dovetail_docker.testing import DockerEngine, mounted_sources, python_image
 
     with DockerEngine() as engine:
         image, python = python_image(engine), f"{sys.prefix}/bin/python"
-        sources = {sys.prefix, *(str(Path(module.__file__ or "").resolve().parents[1]) for module in (dovetail, dovetail_docker))}
-        volumes = [f"{folder}:{folder}:ro" for folder in sorted(sources)]
+        volumes = mounted_sources(dovetail, dovetail_docker)
         orchestrator = DockerOrchestrator(host=engine.host, image=image, python=python, network="host", volumes=volumes)
         client = engine.client()
         ones, ours, bare = [], [], []

@@ -151,6 +151,16 @@ def test_a_step_that_runs_out_of_memory_says_so_with_its_limit_and_keeps_its_las
     assert broken.containers() == []
 
 
+def test_a_cancelled_run_ends_its_container(broken: Broken) -> None:
+    submitter = broken.submit("stubborn")
+    broken.begun()
+    Client().cancel(broken.run())
+    run = broken.ended(submitter)
+    assert (run.status, run.steps["middle"].status, run.steps["middle"].attempts) == ("cancelled", "cancelled", 1)
+    assert broken.containers() == []
+    broken.can_be_resumed()
+
+
 def test_a_run_goes_on_when_its_engine_was_killed_and_is_back(broken: Broken) -> None:
     submitter = broken.submit("stubborn")
     broken.begun()
@@ -241,5 +251,5 @@ def test_what_the_engine_cannot_give_is_refused_before_the_run(broken: Broken) -
 def test_a_container_that_cannot_be_started_leaves_nothing(mounted: dict[str, Any], engine: DockerEngine) -> None:
     name = f"not-to-be-{time.time_ns()}"
     with pytest.raises(StepFailed, match=f"refused job {name}: .*no such file"):
-        DockerOrchestrator(**{**mounted, "python": "/nowhere/python"}).start(Job(name, ["-c", "pass"]))
+        DockerOrchestrator(**{**mounted, "python": "/nowhere/python", "init": False}).start(Job(name, ["-c", "pass"]))
     assert engine.client().containers.list(all=True, filters={"name": name}) == []

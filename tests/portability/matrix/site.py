@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -107,6 +108,9 @@ def site_on(
     project = folder / "project"
     shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("__pycache__"))
     isolate(folder, monkeypatch)
+    (folder / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder / "temporary"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setenv("DOVETAIL_QUIET", "1")
     monkeypatch.setenv("DOVETAIL_PROJECT", str(project))
     monkeypatch.setenv("DOVETAIL_STACK", _ACTIVE)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from datetime import date, datetime, timezone
+from pathlib import Path
 from typing import Annotated
 
 from dovetail import (
@@ -114,8 +116,6 @@ def keeping(word: str) -> None:
 
 @step
 def variable(name: str) -> str:
-    import os
-
     return os.environ.get(name, "is not set")
 
 
@@ -167,8 +167,6 @@ def with_resources() -> None:
 
 @step(resources=Resources(gpu=1))
 def on_a_gpu(value: int) -> int:
-    from pathlib import Path
-
     if not any(Path("/dev").glob("nvidia*")):
         raise RuntimeError("there is no GPU here")
     return value

@@ -8,8 +8,6 @@ import os
 import sys
 
 from dovetail.errors import DovetailError
-from dovetail.execution.driving import drive_recorded, resume_recorded
-from dovetail.execution.worker import serve
 from dovetail.stack.handing import take
 from dovetail.worker import ARGUMENTS
 
@@ -26,13 +24,19 @@ def main() -> int:
     if ARGUMENTS in os.environ:
         sys.argv = json.loads(os.environ.pop(ARGUMENTS))
     if chosen.serve is not None:
+        from dovetail.execution.worker import serve
+
         serve(chosen.serve)
         return 0
     if chosen.address is None:
         parser.error("an address is needed")
     if chosen.resume is not None:
+        from dovetail.execution.driving import resume_recorded
+
         return resume_recorded(chosen.address, chosen.resume)
     if chosen.invocation is None:
+        from dovetail.execution.driving import drive_recorded
+
         return drive_recorded(chosen.address)
     from dovetail.execution.worker_elsewhere import run_step
 

@@ -25,6 +25,7 @@ from dovetail.worker import BEGINNING, worker_arguments
 
 _LOOK = 0.5  # seconds between two looks at whether the run is to stop
 _WITHOUT_ENGINE = 2.0  # seconds between two looks at the ledger while the engine does not answer
+INTERRUPTED = "the process that drives the run was interrupted"  # a reason to cancel
 _LABEL = 63  # characters of a name that every engine takes
 
 
@@ -117,7 +118,7 @@ class Watch:
         except BaseException as error:
             if isinstance(error, (RunCancelled, KeyboardInterrupt)):
                 with contextlib.suppress(OSError):  # by this the worker tells a cancellation from an engine's own reasons to end it
-                    self._records.ask_to_cancel("the process that drives the run was asked to stop")
+                    self._records.ask_to_cancel(INTERRUPTED)
             with contextlib.suppress(Exception):  # what ended the wait counts, whatever else the engine refuses
                 running.stop()
             raise

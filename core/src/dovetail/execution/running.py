@@ -18,6 +18,7 @@ from dovetail.execution.attempt import flush_all
 from dovetail.execution.capture import capturing
 from dovetail.execution.driver import Driver, Listener
 from dovetail.execution.finishing import status_of, summary
+from dovetail.execution.jobs import INTERRUPTED
 from dovetail.execution.pulse import Pulse
 from dovetail.execution.scope import apart, current
 from dovetail.execution.stopping import stop_steps
@@ -75,7 +76,7 @@ def execute(
     with taking_part(nested=nested), apart(), capturing(), pulse:
         interrupted = _drive(driver, orchestrator, plan)
         finished = _finish(driver, plan)
-    asked = pulse.cancelled.is_set()
+    asked = pulse.cancelled.is_set() and (driver.records.cancellation() or {}).get("reason") != INTERRUPTED
     if "model_registry" in workspace.stack.components:
         _tell_registry(driver, finished)
     failure = str(driver.first_error) if driver.first_error is not None else None

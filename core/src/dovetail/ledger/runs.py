@@ -109,6 +109,9 @@ class RunRecords:
     def ask_to_cancel(self, reason: str) -> None:
         self.records.create(f"{self.base}/cancel.json", {"reason": reason, "at": time.time()})
 
+    def cancellation(self) -> dict[str, Any] | None:
+        return self.records.find(f"{self.base}/cancel.json")
+
     def cancelled(self) -> bool:
         return self.records.store.stat(f"{self.base}/cancel.json") is not None
 

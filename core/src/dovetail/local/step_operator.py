@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -84,17 +85,22 @@ class _RunningProcess(RunningJob):
     def stop(self) -> None:
         if self._process.poll() is not None:
             return
+        atexit.register(self._kill)  # a program that is stopped itself does not wait for this thread
         self._process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_GRACE)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # with what the step started
+        self._kill()
+        atexit.unregister(self._kill)
         self._process.wait()
 
+    def _kill(self) -> None:
+        """With what the step started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
     def explain(self) -> str:
-        size = self._said.seek(0, os.SEEK_END)
-        self._said.seek(max(0, size - _SHOWN))
-        said = self._said.read().decode("utf-8", "replace").strip()
+        file = self._said.fileno()  # the process writes at the same position, so this one does not move it
+        said = os.pread(file, _SHOWN, max(0, os.fstat(file).st_size - _SHOWN)).decode("utf-8", "replace").strip()
         return f"It said last:\n{said}" if said else ""
 
     def close(self) -> None:

@@ -9,16 +9,19 @@ An engine that `DOVETAIL_TEST_DOCKER_HOST` names is used as it is; else a `docke
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from dovetail_docker.testing_images import installed_image, python_image
@@ -178,6 +181,14 @@ def _wait_for_end(command_line: Path) -> None:
     until = time.monotonic() + _SHUTDOWN
     while time.monotonic() < until and command_line.read_bytes():  # empty or missing: it has ended
         time.sleep(0.01)
+
+
+def mounted_sources(*modules: ModuleType) -> list[str]:
+    """Volumes by which `python_image` has this environment and the sources of these modules, compiled, as a container may not write there."""
+    sources = {str(Path(module.__file__ or "").resolve().parents[1]) for module in modules}
+    for folder in sorted(sources):
+        compileall.compile_dir(folder, quiet=2, workers=1)
+    return [f"{folder}:{folder}:ro" for folder in sorted({sys.prefix, *sources})]
 
 
 class LocalRegistry:
