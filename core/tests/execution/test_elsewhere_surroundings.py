@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 
 import pytest
 
-from dovetail import Client, RunFailed
+from dovetail import Client, RunFailed, pipeline, step
+from dovetail.ledger.runs import RunRecords
 from dovetail.local import step_operator
 from dovetail.planning.workspace import open_workspace
 
@@ -119,6 +121,33 @@ def test_the_log_of_a_step_elsewhere_is_followed_from_another_process_while_it_r
         for each in (follower, process):
             each.kill()
             each.communicate()
+
+
+def test_a_chunk_of_a_log_that_the_store_did_not_take_or_did_not_say_it_took_is_there_once(monkeypatch) -> None:
+    add, answers = RunRecords.add_log, ["lost before", "lost after"]
+
+    def add_log(self, *given) -> None:
+        answer = answers.pop(0) if answers else ""
+        if answer != "lost before":
+            add(self, *given)
+        if answer:
+            raise ConnectionError("the store is away")
+
+    monkeypatch.setattr(RunRecords, "add_log", add_log)
+
+    @step(enable_cache=False)
+    def counts() -> int:
+        for number in range(100):
+            print(number)
+            time.sleep(0.05)
+        return 1
+
+    @pipeline
+    def p() -> None:
+        counts()
+
+    assert p().steps["counts"].log().split() == [str(number) for number in range(100)]
+    assert answers == []
 
 
 # -- secrets -----------------------------------------------------------------------------------------------------------
