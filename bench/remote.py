@@ -126,14 +126,12 @@ def worker(made: Project, rounds: int) -> dict[str, float]:
 
 
 def container(made: Project, rounds: int) -> dict[str, float]:
-    import dovetail
-    import dovetail_docker
     from dovetail_docker.orchestrator import DockerOrchestrator
     from dovetail_docker.testing import DockerEngine, mounted_sources, python_image
 
     with DockerEngine() as engine:
         image, python = python_image(engine), f"{sys.prefix}/bin/python"
-        volumes = mounted_sources(dovetail, dovetail_docker)
+        volumes = mounted_sources()
         orchestrator = DockerOrchestrator(host=engine.host, image=image, python=python, network="host", volumes=volumes)
         client = engine.client()
         ones, ours, bare = [], [], []

@@ -43,9 +43,8 @@ def python_image(engine: testing.DockerEngine) -> str:
 @pytest.fixture(scope="session")
 def mounted(engine: testing.DockerEngine, python_image: str) -> dict[str, Any]:
     """A configuration whose image is this Python, with this environment and these sources mounted into it: nothing is built."""
-    sources = {Path(module.__file__ or "").resolve().parents[1] for module in (dovetail, dovetail_docker)}
-    volumes = [f"{folder}:{folder}:ro" for folder in sorted({sys.prefix, *map(str, sources)})]
-    return {"host": engine.host, "image": python_image, "python": f"{sys.prefix}/bin/python", "network": "host", "volumes": volumes}
+    python = f"{sys.prefix}/bin/python"
+    return {"host": engine.host, "image": python_image, "python": python, "network": "host", "volumes": testing.mounted_sources()}
 
 
 def _registry(password: str | None) -> Iterator[testing.LocalRegistry]:

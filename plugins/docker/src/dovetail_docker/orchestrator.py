@@ -16,7 +16,7 @@ class DockerOrchestrator(ContainerEngine, Orchestrator):
 
     def submit(self, plan: Plan, run: RunControl) -> None:
         try:
-            run.drive(lambda task: task.run_by(self.start), slots=self.workers)
+            run.drive(lambda task: task.run_by(self.start), slots=self.workers, capacity=self.capacity())
         finally:
             if not self.keep:
                 self._remove(plan)

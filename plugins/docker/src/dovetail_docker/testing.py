@@ -21,7 +21,6 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from dovetail_docker.testing_images import installed_image, python_image
@@ -183,12 +182,15 @@ def _wait_for_end(command_line: Path) -> None:
         time.sleep(0.01)
 
 
-def mounted_sources(*modules: ModuleType) -> list[str]:
-    """Volumes by which `python_image` has this environment and the sources of these modules, compiled, as a container may not write there."""
-    sources = {str(Path(module.__file__ or "").resolve().parents[1]) for module in modules}
+def mounted_sources() -> list[str]:
+    """Volumes by which `python_image` has this environment, and what is installed in it from folders, compiled, as containers may not write there."""
+    import dovetail
+    from dovetail.values.project import editable_roots
+
+    sources = {str(Path(dovetail.__file__).resolve().parents[1]), *(folder.rstrip("/") for folder in editable_roots())}
     for folder in sorted(sources):
         compileall.compile_dir(folder, quiet=2, workers=1)
-    return [f"{folder}:{folder}:ro" for folder in sorted({sys.prefix, *sources})]
+    return [f"{folder}:{folder}:ro" for folder in sorted({sys.prefix, *sources}) if Path(folder).is_dir()]
 
 
 class LocalRegistry:
