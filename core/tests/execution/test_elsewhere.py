@@ -95,7 +95,7 @@ def test_a_step_whose_worker_was_killed_is_retried_whatever_errors_it_is_retried
 
 
 _TROUBLED = """
-    import ctypes, os, signal, time
+    import ctypes, os, signal, threading, time
     from pathlib import Path
     from dovetail import Retry, get_step_context, pipeline, step
 
@@ -125,6 +125,9 @@ _TROUBLED = """
     def blocks_signals():
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
         time.sleep(100)
+
+    def leaves_a_thread():
+        threading.Thread(target=time.sleep, args=(600,)).start()
 
     def holds_the_interpreter():
         ctypes.PyDLL(None).sleep(100)
@@ -195,6 +198,12 @@ def test_a_worker_that_its_engine_sends_away_is_lost_and_retried(elsewhere, make
     error = first_attempt(run, "troubled")
     assert (error["type"], "The engine asked the worker to end" in error["message"]) == ("dovetail.errors:WorkerLost", True)
     assert sound(check_store, store_root)
+
+
+def test_a_worker_whose_step_left_a_thread_is_ended_once_its_outcome_is_there(elsewhere, make_module, short_leases) -> None:
+    flow = make_module(_TROUBLED)
+    run = flow.p("twice", "leaves_a_thread")
+    assert (run.status, run.steps["troubled"].output.load()) == ("completed", 1)
 
 
 def test_a_process_that_ends_as_if_it_were_to_be_tried_again_is_not_believed(elsewhere, make_module) -> None:

@@ -65,13 +65,9 @@ class Backend:
 @contextlib.contextmanager
 def docker_engine() -> Iterator[Configure]:
     """An image of this Python, into which this environment and the sources are mounted: nothing is built."""
-    import dovetail
-    from dovetail.values.project import editable_roots
-    from dovetail_docker.testing import DockerEngine, python_image
+    from dovetail_docker.testing import DockerEngine, mounted_sources, python_image
 
-    sources = (folder.rstrip("/") for folder in editable_roots())
-    needed = {sys.prefix, str(Path(dovetail.__file__).resolve().parents[1]), *sources}
-    mounted = [f"{folder}:{folder}:ro" for folder in sorted(needed) if Path(folder).is_dir()]
+    mounted = mounted_sources()
     with DockerEngine() as engine:
         image = python_image(engine)
         yield lambda folder: {

@@ -140,7 +140,15 @@ class Watch:
             recorded = self._recorded() if away is not None else None
             if recorded is not None:
                 return recorded
-            self._look(away)
+            try:
+                self._look(away)
+            except (WorkerLost, StepTimeout):
+                recorded = self._recorded()
+                if recorded is None:
+                    raise
+                with contextlib.suppress(Exception):  # it is done, and something that the step left keeps it from ending
+                    running.stop()
+                return recorded
 
     def _recorded(self) -> dict[str, Any] | None:
         """What the ledger says that the attempt came to."""
