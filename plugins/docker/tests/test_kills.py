@@ -250,6 +250,6 @@ def test_what_the_engine_cannot_give_is_refused_before_the_run(broken: Broken) -
 
 def test_a_container_that_cannot_be_started_leaves_nothing(mounted: dict[str, Any], engine: DockerEngine) -> None:
     name = f"not-to-be-{time.time_ns()}"
-    with pytest.raises(StepFailed, match=f"refused job {name}: .*no such file"):
+    with pytest.raises(StepFailed, match=rf"refused job {name} \(image .*\): .*no such file.*\. Check that the image has"):
         DockerOrchestrator(**{**mounted, "python": "/nowhere/python", "init": False}).start(Job(name, ["-c", "pass"]))
     assert engine.client().containers.list(all=True, filters={"name": name}) == []

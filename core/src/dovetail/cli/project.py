@@ -88,17 +88,17 @@ def _findings(session: Session) -> Iterator[tuple[str, bool, Any]]:
 
 def _packages() -> Iterator[tuple[str, bool, str]]:
     """The core's dependencies, as its own metadata names them."""
-    import re
     from importlib import metadata
 
-    for requirement in metadata.requires("dovetail") or ():
-        if "extra ==" in requirement:
+    from packaging.requirements import Requirement
+
+    for requirement in map(Requirement, metadata.requires("dovetail") or ()):
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
-        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
         try:
-            yield name, True, metadata.version(name)
+            yield requirement.name, True, metadata.version(requirement.name)
         except metadata.PackageNotFoundError:
-            yield name, False, f"not installed; run `pip install '{requirement}'`"
+            yield requirement.name, False, f"not installed; run `pip install '{requirement.name}{requirement.specifier}'`"
 
 
 def _plugins(session: Session) -> Iterator[tuple[str, bool, str]]:

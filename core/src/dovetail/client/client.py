@@ -151,12 +151,22 @@ class Client:
         return Run(self, run_id)
 
     def cancel(self, run: Run | str, reason: str = "asked by the client") -> Run:
-        """Ask a run to stop; who drives it notices within seconds. Raises ConfigurationError for a run that has ended."""
+        """Ask a run to stop; who drives it notices within seconds. Raises ConfigurationError for a run that has ended.
+
+        Workers elsewhere that have outlived an interrupted run are asked too.
+        """
         run_id = self._id(run)
-        if self.finished(run_id) is not None:
+        if self.finished(run_id) is not None and not self._has_workers(run_id):
             raise ConfigurationError(f"Run {run_id} has ended already ({Run(self, run_id).status.value}), so there is nothing to cancel.")
         self.ledger.run(run_id).ask_to_cancel(reason)
         return Run(self, run_id)
+
+    def _has_workers(self, run_id: str) -> bool:
+        """Whether a worker of a run that was closed without it still renews its lease."""
+        records = self.ledger.run(run_id)
+        left = [name for name in records.invocations() if (records.outcome(name) or {}).get("status") == Status.INTERRUPTED]
+        attempts = [(name, number) for name in left for number in records.attempts(name)]
+        return any((silent := records.silence_of(*attempt)) is not None and silent < layout.LEASE for attempt in attempts)
 
     def resume(self, run: Run | str, *, wait: bool = True) -> Run:
         """Start a new run, in a process of its own, that takes over what this one committed and does the rest.

@@ -26,6 +26,8 @@ from dovetail.worker import BEGINNING, worker_arguments
 _LOOK = 0.5  # seconds between two looks at whether the run is to stop
 _WITHOUT_ENGINE = 2.0  # seconds between two looks at the ledger while the engine does not answer
 INTERRUPTED = "the process that drives the run was interrupted"  # a reason to cancel
+_NO_DOVETAIL = re.compile(r"No module named '?dovetail\b")
+_INSTALL = "Install it there, name another image, or leave the image out and add an image builder to the stack, so that one is built."
 _LABEL = 63  # characters of a name that every engine takes
 
 
@@ -162,6 +164,8 @@ class Watch:
         said = ""
         with contextlib.suppress(Exception):
             said = redact(running.explain(), self._secrets)
+        if code == 1 and _NO_DOVETAIL.search(said):
+            said += f"\nDovetail is not installed where the worker ran{f', in image {self._job.image}' if self._job.image else ''}. {_INSTALL}"
         raise WorkerLost(f"The worker of step '{self._invocation}' ended with exit code {code} before the step did. {said}".rstrip())
 
     def _look(self, away: ConnectionError | None) -> None:

@@ -113,7 +113,7 @@ class StepTask:
             try:
                 answer = ask(number)
             except DovetailError as error:
-                self._died(number, error)
+                self._died(number, error.with_traceback(None))  # none of the frames is the user's
             else:
                 self._answered(number, answer)
             if self.outcome is None:

@@ -12,6 +12,8 @@ from dovetail.errors import DovetailError, PreflightFailed
 from dovetail.graph.definition import importable
 from dovetail.planning.elsewhere import elsewhere_problems, runner_of
 from dovetail.planning.workspace import Workspace, addressed, runs_images
+from dovetail.values.amounts import bytes_in_words
+from dovetail.values.encoding import SESSION
 from dovetail.values.plan import Decision, Plan, PlanStep
 
 _COMPONENT_OPTIONS = ("experiment_tracker", "model_deployer", "step_operator")
@@ -34,6 +36,7 @@ def find_problems(plan: Plan, workspace: Workspace) -> Iterator[str]:
     yield from plan.problems
     if any(step.decision in (Decision.RUN, Decision.LATER) for step in plan.steps):
         yield from _unreachable(workspace)
+        yield from _engines_away(plan, orchestrator, workspace)
     if plan.images or any(step.decision is not Decision.TAKEN and runs_images(workspace, step.options) for step in plan.steps):
         from dovetail.planning.image_problems import image_problems
 
@@ -53,7 +56,7 @@ def find_problems(plan: Plan, workspace: Workspace) -> Iterator[str]:
         runner = runner_of(step, orchestrator, workspace)
         if runner is not orchestrator or Capability.REMOTE in runner.capabilities:
             yield from elsewhere_problems(step, runner, workspace)
-        elif not importable(step.node.source):
+        elif not importable(step.node.source) or (plan.code is None and step.node.source.startswith(f"{SESSION}:")):
             yield from _unimportable(step, runner)
         if step.options and id(step.options) not in seen:
             seen.add(id(step.options))
@@ -82,6 +85,16 @@ def _unreachable(workspace: Workspace) -> Iterator[str]:
             yield f"{problem} Or let runs go on without it: `on_unreachable: continue` in its configuration."
 
 
+def _engines_away(plan: Plan, orchestrator: Orchestrator, workspace: Workspace) -> Iterator[str]:
+    """What the checks find of engines that are to start workers elsewhere."""
+    runners = [runner_of(step, orchestrator, workspace) for step in plan.steps if step.decision in (Decision.RUN, Decision.LATER)]
+    needed = dict.fromkeys(runner.component_type for runner in runners if runner is not orchestrator or Capability.REMOTE in runner.capabilities)
+    if needed:
+        from dovetail.stack.checks import check_components
+
+        yield from check_components(workspace.stack, needed)
+
+
 def _option_problems(step: PlanStep, runner: Runner, workspace: Workspace) -> Iterator[str]:
     yield from _missing_components(step, workspace)
     yield from _unsupported(step, runner, set(workspace.stack.waive))
@@ -95,7 +108,9 @@ def _unimportable(step: PlanStep, runner: Runner) -> Iterator[str]:
         why = f"would get a process of its own, as {runner.component_type} '{runner.name}' gives one to every step"
     else:
         return
-    yield f"Step '{step.invocation}' {why}, and {step.node.source} cannot be imported there. Define the step at module level."
+    typed = step.node.source.startswith(f"{SESSION}:")
+    cure = "which was typed in, cannot be imported there. Write it in a file." if typed else "cannot be imported there. Define the step at module level."
+    yield f"Step '{step.invocation}' {why}, and {step.node.source}{',' if typed else ''} {cure}"
 
 
 def _missing_components(step: PlanStep, workspace: Workspace) -> Iterator[str]:
@@ -137,9 +152,14 @@ def _unsupported(step: PlanStep, runner: Runner, waived: set[str]) -> Iterator[s
         wants, has = getattr(step.resources, name), getattr(most, name) if most else None
         if wants is not None and has is not None and wants > has and f"resources.{name}" not in waived:
             yield (
-                f"Step '{step.invocation}' asks for {name} {wants:g}, and {runner.component_type.replace('_', ' ')} '{runner.name}' has {has:g}. "
+                f"Step '{step.invocation}' asks for {name} {_amount(name, wants)}, and {runner.component_type.replace('_', ' ')} '{runner.name}' "
+                f"has {_amount(name, has)}. "
                 f"Ask for less, or add `waive: [resources.{name}]` to the stack file."
             )
+
+
+def _amount(name: str, value: float) -> str:
+    return f"{value:g}" if name == "cpu" else bytes_in_words(int(value))
 
 
 def _settings_problems(step: PlanStep, workspace: Workspace) -> Iterator[str]:

@@ -17,7 +17,7 @@ from dovetail.planning import git
 from dovetail.planning.code.source import content
 from dovetail.planning.interactive import capture
 from dovetail.planning.package import Kept, import_paths
-from dovetail.planning.project_files import Packaged, ProjectFiles, find_project_files
+from dovetail.planning.project_files import IGNORE_FILE, Packaged, ProjectFiles, find_project_files, left_out
 from dovetail.planning.workspace import Workspace
 from dovetail.values.encoding import SESSION
 from dovetail.values.plan import PlanStep
@@ -36,7 +36,10 @@ def keep_project(workspace: Workspace, reached: Iterable[Path], steps: Sequence[
     """
     root = workspace.project.root
     found = find_project_files(root)
-    outside = [path for path in reached if not _is_below(os.path.realpath(path), os.path.realpath(root))]
+    real = os.path.realpath(root)
+    places = {path: os.path.realpath(path) for path in reached}
+    outside = [path for path, place in places.items() if not _is_below(place, real)]
+    found.notes += _ignored(root, [place[len(real) + 1 :].replace(os.sep, "/") for place in places.values() if _is_below(place, real)], found)
     for name, place in import_paths(outside).items():
         found.files[f"{_OUTSIDE}/{name}"] = _packaged(place)
     typed, untold = capture(steps)
@@ -46,6 +49,12 @@ def keep_project(workspace: Workspace, reached: Iterable[Path], steps: Sequence[
     made = {f"{_INTERACTIVE}/{SESSION}.py": typed.encode()} if typed is not None else {}
     package = _store(workspace.ledger.records, root, found.files, made)
     return Kept(package, _described(workspace.ledger.records, root, found, package), notes=tuple(found.notes))
+
+
+def _ignored(root: Path, reached: Iterable[str], found: ProjectFiles) -> Iterator[str]:
+    """Modules that steps import while they run, if at all: only these pass the check of imports without being there."""
+    names = [name for name in reached if name not in found.files and left_out(root, name) == ".gitignore"]
+    yield from (f"steps use {name}, which .gitignore leaves out of the code package; to have it there, list it in {IGNORE_FILE}: `!{name}`" for name in names)
 
 
 def _store(records: Records, root: Path, files: Mapping[str, Packaged], made: Mapping[str, bytes]) -> str:

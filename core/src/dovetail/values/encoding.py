@@ -44,7 +44,7 @@ def module_name(module: str) -> str:
     if spec is not None and spec.name:
         return str(spec.name)
     file = getattr(main, "__file__", None)
-    return pathlib.Path(file).stem if file else SESSION
+    return pathlib.Path(file).stem if file and not file.startswith("<") else SESSION  # `<stdin>`, where a program is piped in
 
 
 def encode(value: Any) -> Any:

@@ -102,7 +102,7 @@ class ContainerEngine(Runner):
         if image is None:
             raise ConfigurationError(f"Job {job.name} has no image. Add an image builder to the stack, or say Environment(image=…).")
         client = self.client()
-        with translated(self.host, f"job {job.name}"):
+        with translated(self.host, f"job {job.name} (image {image})"):
             if self.pull == "always":
                 _pull(client, image, job)
             try:

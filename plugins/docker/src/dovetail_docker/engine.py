@@ -11,6 +11,12 @@ from dovetail.errors import ConfigurationError, StepFailed
 if TYPE_CHECKING:
     from docker import DockerClient
 
+_CURES = {
+    "could not select device driver": "It has no GPUs to give: install the NVIDIA container toolkit on its machine, or ask for none.",
+    "unable to start container process": "Check that the image has the component's `python`, and that its `volumes` and `user` are right.",
+    "no such host": "Check the image's name, and that the engine can reach the registry; or put the image there first (`docker pull`, `docker load`).",
+    "dial tcp": "Check the image's name, and that the engine can reach the registry; or put the image there first (`docker pull`, `docker load`).",
+}  # fmt: skip
 _SECONDS = 60  # until an engine that does not answer counts as away
 
 
@@ -42,9 +48,16 @@ def translated(host: str | None, what: str = "") -> Iterator[None]:
         said = str(error.explanation or error)
         if "pull access denied" in said or error.status_code == 404:
             raise ConfigurationError(f"The image for {what} cannot be pulled: {said}. Check its name, and log in to its registry.") from error
-        raise StepFailed(f"The container engine refused {what or 'the request'}: {said}") from error
+        raise StepFailed(f"The container engine refused {what or 'the request'}: {said.rstrip('.')}. {_cure(said)}") from error
     except (DockerException, requests.exceptions.RequestException) as error:
         where = host or "of DOCKER_HOST or the local socket"
         raise ConnectionError(
             f"The container engine {where} does not answer: {error}. Start it, or set `host` of the component to where it is."
         ) from error
+
+
+def _cure(said: str) -> str:
+    for sign, cure in _CURES.items():
+        if sign in said:
+            return cure
+    return "Correct the step's settings or the component's configuration, or ask who runs the engine."
