@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -45,6 +46,48 @@ def test_a_module_that_git_ignores_is_named_with_the_line_that_lists_it(programs
     assert "`!made.py`" in said
     programs.write(".dovetailignore", "!made.py\n")
     programs.run("flow.py")
+
+
+def test_a_module_that_git_ignores_and_a_step_imports_while_it_runs_is_noted_by_the_plan(programs, far, write_all, repository) -> None:
+    text = _FLOW.format(imports="").replace("return 1", "import made\n        return made.X")
+    write_all({"flow.py": text, "made.py": "X = 1", ".gitignore": "made.py\n"})
+    look = ("-c", "import flow; print(*flow.working.plan().notes)")
+    assert "steps use made.py, which .gitignore leaves out of the code package; to have it there, list it in .dovetailignore: `!made.py`" in programs.run(*look)
+    programs.write(".dovetailignore", "!made.py\n")
+    assert "made.py" not in programs.run(*look)
+
+
+_TYPED = """
+from dovetail import pipeline, step
+@step{options}
+def work() -> int:
+    return 1
+@pipeline
+def p():
+    work()
+try:
+    p()
+except Exception as error:
+    print(error)
+else:
+    print("ran")
+"""
+
+
+def piped(programs, options: str, env=None) -> str:
+    """What a program says that Python reads from its standard input."""
+    with programs.start("-", env=env, stdin=subprocess.PIPE) as process:
+        said, errors = process.communicate(_TYPED.format(options=options), timeout=120)
+    assert process.returncode == 0, errors
+    return said
+
+
+def test_a_program_that_is_piped_in_is_told_to_be_a_file_where_that_is_needed_and_runs_where_it_is_not(programs, far) -> None:
+    assert "Write it in a file" in piped(programs, "")
+    assert piped(programs, "", {"DOVETAIL_STACK": "default"}) == "ran\n"
+    said = piped(programs, "(timeout=5)", {"DOVETAIL_STACK": "default"})
+    assert "Step 'work' needs a process of its own" in said
+    assert "which was typed in, cannot be imported there. Write it in a file." in said
 
 
 def test_a_module_that_dovetailignore_leaves_out_is_named(programs, far, write_all) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dovetail import Client, RunFailed
+from dovetail.cli.application import run as cli
 from dovetail.components import Job
 from dovetail.ledger import layout
 from dovetail.ledger.verifying import verify
@@ -70,6 +71,15 @@ def test_a_worker_that_is_killed_fails_its_step_and_says_how_it_ended_with_its_l
     assert "its last words" in run.steps["dying"].error["message"]
     assert run.steps["dying"].log() == "its last words\n"
     assert sound(check_store, store_root)
+
+
+def test_the_log_of_a_lost_worker_ends_with_what_the_engine_knew_of_it(elsewhere, make_module, monkeypatch, capsys) -> None:
+    with pytest.raises(RunFailed):
+        make_module(_DYING).p()
+    monkeypatch.delenv("DOVETAIL_QUIET")
+    capsys.readouterr()
+    assert cli(["runs", "logs", "latest"]) == 0
+    assert "Step 'dying': The worker of step 'dying' ended with exit code -9" in capsys.readouterr().err
 
 
 def first_attempt(run, name: str) -> dict:

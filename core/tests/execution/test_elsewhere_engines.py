@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
 
 from dovetail import Client, RunFailed
+from dovetail.errors import PreflightFailed
 from dovetail.execution import jobs
 from dovetail.ledger import layout
 from dovetail.ledger.verifying import verify
@@ -159,6 +161,29 @@ def test_a_worker_that_cannot_be_started_within_a_lease_fails_the_step_with_what
     assert Client().list_runs()[0].steps["first"].error["type"] == "dovetail.errors:WorkerLost"
 
 
+def test_an_engine_that_does_not_answer_before_the_run_is_told_at_once_and_nothing_is_begun(elsewhere, make_module, monkeypatch) -> None:
+    monkeypatch.setattr(step_operator.LocalStepOperator, "check", lambda self: ["No engine listens at nowhere:1. Start it."])
+    flow = make_module(_FLOW.replace("@step(retry=Retry(max_retries=1))", "@step(step_operator=True)"))
+    with pytest.raises(PreflightFailed, match="No engine listens at nowhere:1. Start it."):
+        flow.p.with_options(stack="operated")()
+    assert Client(stack="operated").list_runs() == []
+
+
+def test_a_python_without_dovetail_fails_the_step_with_the_cure_and_without_frames_of_the_framework(
+    elsewhere, make_module, apply_stack, monkeypatch, tmp_path
+) -> None:
+    bare = tmp_path / "bare"
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+    bare.chmod(0o755)
+    apply_stack("bare", step_operator=("local", "bare", {"python": str(bare)}))
+    monkeypatch.setattr(step_operator.LocalStepOperator, "check", lambda self: [])
+    flow = make_module(_FLOW.replace("@step(retry=Retry(max_retries=1))", "@step(step_operator=True)"))
+    with pytest.raises(RunFailed, match="Dovetail is not installed where the worker ran. Install it there"):
+        flow.p.with_options(stack="bare")()
+    error = Client(stack="bare").list_runs()[0].steps["slow"].error
+    assert error["traceback"].startswith("dovetail.errors.WorkerLost: ")
+
+
 def test_an_interpreter_that_is_none_fails_the_step_at_once(elsewhere, make_module, apply_stack, monkeypatch) -> None:
     monkeypatch.setattr(step_operator.LocalStepOperator, "check", lambda self: [])
     apply_stack("wrong", step_operator=("local", "wrong", {"python": "/nowhere/python"}))
@@ -219,3 +244,13 @@ def test_a_run_without_its_submitter_is_cancelled_where_it_runs(elsewhere, progr
     Client().ledger.run(run_id).ask_to_cancel("asked from another machine, which cannot tell that the submitter has gone")
     until(lambda: not elsewhere.alive(worker), 30)
     assert Client().get_run(run_id).steps["slow"].status == "cancelled"
+
+
+def test_a_worker_that_outlived_its_run_can_be_cancelled_after_the_run_was_closed(elsewhere, programs, until) -> None:
+    worker = killed_while_slow(elsewhere, programs)
+    client = Client()
+    run = client.list_runs()[0]
+    assert run.status == "interrupted"
+    client.cancel(run)
+    until(lambda: not elsewhere.alive(worker), 30)
+    assert executed(elsewhere) == ["first", "slow"]

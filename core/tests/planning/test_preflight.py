@@ -102,7 +102,7 @@ def test_resources_beyond_the_machine_are_refused_with_the_cure() -> None:
     with pytest.raises(PreflightFailed) as caught:
         too_much()
     assert "asks for cpu 10000" in str(caught.value)
-    assert "asks for memory" in str(caught.value)
+    assert "asks for memory 10 PB, and" in str(caught.value)
 
 
 def test_settings_for_another_flavor_are_shown_as_not_for_this_stack_and_wrong_ones_are_refused() -> None:

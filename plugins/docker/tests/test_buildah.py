@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,7 +58,7 @@ class TestBuildahImageBuilder(ImageBuilderContract):
 
 
 def test_the_indexs_password_is_used_and_stays_nowhere(image_builder: BuildahImageBuilder, storage: Path, base: str, tmp_path: Path) -> None:
-    spec = ImageSpec(base, "3.11", "x86_64", pins=("pluggy==1.7.0",))
+    spec = ImageSpec(base, f"3.{sys.version_info[1]}", "x86_64", pins=("pluggy==1.7.0",))
     write_context(spec, tmp_path, image_builder)
     image_builder.build(tmp_path, "localhost/dovetail-test/pluggy:1")
     found = image_builder.versions_in("localhost/dovetail-test/pluggy:1")
@@ -67,7 +68,7 @@ def test_the_indexs_password_is_used_and_stays_nowhere(image_builder: BuildahIma
 
 
 def test_a_failing_install_shows_no_password(image_builder: BuildahImageBuilder, base: str, tmp_path: Path) -> None:
-    write_context(ImageSpec(base, "3.11", "x86_64", pins=("no-such-thing==1",)), tmp_path, image_builder)
+    write_context(ImageSpec(base, f"3.{sys.version_info[1]}", "x86_64", pins=("no-such-thing==1",)), tmp_path, image_builder)
     with pytest.raises(ImageError, match="no-such-thing") as caught:
         image_builder.build(tmp_path, "localhost/dovetail-test/none:1")
     assert PASSWORD not in str(caught.value)

@@ -223,6 +223,11 @@ def test_a_build_that_fails_names_the_line_and_shows_no_secret(kitchen: Kitchen)
     assert PASSWORD not in str(caught.value)
 
 
+def test_a_base_image_with_another_python_than_the_step_asks_for_is_refused(kitchen: Kitchen) -> None:
+    with pytest.raises(ImageError, match=r"The base image has Python 3\.\d+, and Python 3\.9 is wanted\. Name a base that has it"):
+        kitchen.provide(kitchen.plan(Environment(python="3.9")))
+
+
 def test_a_step_without_an_image_is_refused_with_the_cure(kitchen: Kitchen) -> None:
     bare = kitchen.without("image_builder")
     plan = bare.plan()

@@ -32,6 +32,10 @@ def print_logs(session: Session, run: Run, step: str | None, *, follow: bool) ->
         if text:
             click.echo(text, nl=not text.endswith("\n"))
             printed = True
+        error = run.steps[name].error or {}
+        if error.get("type") == "dovetail.errors:WorkerLost":  # its last words may be in no chunk
+            session.say(f"Step '{name}': {error.get('message')}")
+            printed = True
     if not printed:
         who = f"Step '{step}'" if step is not None else "Every step"
         session.say(f"{who} of run {run.name} printed nothing.")

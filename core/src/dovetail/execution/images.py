@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 import tempfile
 import time
@@ -74,7 +75,7 @@ def write_context(spec: ImageSpec, folder: Path, builder: ImageBuilder) -> None:
 
 
 def _dockerfile(spec: ImageSpec, builder: ImageBuilder) -> list[str]:
-    lines = [f"FROM {spec.base}", f"LABEL dovetail.spec={spec.tag}"]
+    lines = [f"FROM {spec.base}", f"LABEL dovetail.spec={spec.tag}", f"RUN python -c {shlex.quote(_checks_python(spec.python))}"]
     if spec.apt:
         names = " ".join(spec.apt)
         lines.append(f"RUN apt-get update && apt-get install -y --no-install-recommends {names} && rm -rf /var/lib/apt/lists/*")
@@ -92,6 +93,12 @@ def _dockerfile(spec: ImageSpec, builder: ImageBuilder) -> list[str]:
         options = [*_QUIET, "--no-index", "--no-deps", "--force-reinstall"]  # the base may have one of the same version
         lines += [f"COPY wheels {_PLACE}/wheels", f"RUN python -m pip install {' '.join([*options, *files])}"]
     return lines
+
+
+def _checks_python(wanted: str) -> str:
+    """A base that is named in full may have another Python than the one that everything was chosen for."""
+    cure = f"and Python {wanted} is wanted. Name a base that has it, or write {{python}} in its name."
+    return f'import sys; found = "%d.%d" % sys.version_info[:2]; found == "{wanted}" or sys.exit("The base image has Python " + found + ", {cure}")'
 
 
 def _described(spec: ImageSpec) -> str:
