@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from dovetail.components.component import Capability, Component
@@ -19,6 +20,10 @@ class Runner(Component):
     def separates(self) -> bool:
         """Whether it gives every step a process other than this one, also those that do not ask for it."""
         return Capability.REMOTE in self.capabilities
+
+    def versions_in(self, image: str) -> Mapping[str, str] | None:
+        """The distributions that steps find in an image, by normalised name; None where that cannot be told cheaply."""
+        return None
 
     def shares_folders(self) -> bool:
         """Whether its workers find folders of the submitter's machine at the same paths: those of each job."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Mapping
 
 from dovetail.components.image_builder import ImageBuilder
+from dovetail.components.runner import Runner
 from dovetail.errors import DovetailError
-from dovetail.planning.workspace import Workspace, runs_images
+from dovetail.planning.workspace import Workspace, runner_type, runs_images
 from dovetail.values.plan import Decision, Plan, PlanStep
 
 
@@ -21,13 +23,13 @@ def image_problems(plan: Plan, workspace: Workspace) -> Iterator[str]:
 
         needed = [kind for kind in ("image_builder", "container_registry") if kind in workspace.stack.components]
         yield from check_components(workspace.stack, needed)
-    for image in dict.fromkeys(step.image for step in running if step.image and step.image not in plan.images):
-        yield from _differences(image, plan, workspace)
+    for image, kind in dict.fromkeys((step.image, runner_type(step.options)) for step in running if step.image and step.image not in plan.images):
+        yield from _differences(image, kind, plan, workspace)
 
 
 def _nothing_builds(step: PlanStep, workspace: Workspace) -> str:
-    kind = "step operator" if step.options.get("step_operator") else "orchestrator"
-    name = workspace.stack.components[kind.replace(" ", "_")].name
+    name = workspace.stack.components[runner_type(step.options)].name
+    kind = runner_type(step.options).replace("_", " ")
     return (
         f"Step '{step.invocation}' runs in a container image, by {kind} '{name}', and stack '{workspace.stack.name}' has no image builder. "
         f"Add one: dovetail stack update {workspace.stack.name} --image-builder NAME; or give the step an image that holds Dovetail and what "
@@ -35,11 +37,10 @@ def _nothing_builds(step: PlanStep, workspace: Workspace) -> str:
     )
 
 
-def _differences(image: str, plan: Plan, workspace: Workspace) -> Iterator[str]:
+def _differences(image: str, kind: str, plan: Plan, workspace: Workspace) -> Iterator[str]:
     """Whether a given image holds Dovetail and its plugins as the plan names them, where that can be told cheaply."""
-    builder = workspace.stack.build(ImageBuilder)
     try:
-        found = builder.versions_in(image) if builder is not None else None
+        found = _versions_in(image, kind, workspace)
     except DovetailError as error:
         yield str(error)
         return
@@ -52,3 +53,14 @@ def _differences(image: str, plan: Plan, workspace: Workspace) -> Iterator[str]:
                 f"Image {image} holds {there}, and the run is planned with {name} {version}. Install {name}=={version} in it, or leave the "
                 "image out, so that one is built."
             )
+
+
+def _versions_in(image: str, kind: str, workspace: Workspace) -> Mapping[str, str] | None:
+    """As who runs the step says, else as the image builder does."""
+    for asked in (workspace.stack.build(kind), workspace.stack.build(ImageBuilder)):
+        if isinstance(asked, (Runner, ImageBuilder)):
+            with contextlib.suppress(ConnectionError):  # that it is away is what another check says
+                found = asked.versions_in(image)
+                if found is not None:
+                    return found
+    return None

@@ -111,8 +111,12 @@ def addressed(workspace: Workspace, target: str) -> str | None:
 
 def runs_images(workspace: Workspace, options: Mapping[str, Any]) -> bool:
     """Whether a step of these options runs in a container image on this stack."""
-    kind = "step_operator" if options.get("step_operator") else "orchestrator"
-    return bool(getattr(workspace.stack.build(kind), "runs_images", False))
+    return bool(getattr(workspace.stack.build(runner_type(options)), "runs_images", False))
+
+
+def runner_type(options: Mapping[str, Any]) -> str:
+    """The type of the component that runs a step of these options."""
+    return "step_operator" if options.get("step_operator") else "orchestrator"
 
 
 def run_address(workspace: Workspace, run_id: str) -> str:

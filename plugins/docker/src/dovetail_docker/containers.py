@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from dovetail.components.component import Capability
 from dovetail.components.job import Job, RunningJob
 from dovetail.components.runner import Runner
-from dovetail.errors import ConfigurationError
+from dovetail.errors import ConfigurationError, ImageError
 from dovetail_docker.engine import connect, translated
+from dovetail_docker.image_builder import LIST_VERSIONS, listed_versions
 
 if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
+_versions: dict[tuple[Any, ...], Mapping[str, str]] = {}  # of an image, as containers of one configuration see it
 _GRACE = 3  # seconds between asking a container to end and ending it; less than a run waits for steps that it asked to stop
 _SHOWN = 30  # lines of its log
 _REMOVED = (404, 409)  # what an engine answers of a container that is gone, or about to be
@@ -77,6 +79,32 @@ class ContainerEngine(Runner):
         except ConnectionError as error:
             return [str(error)]
         return []
+
+    def versions_in(self, image: str) -> Mapping[str, str] | None:
+        """Asked of a container as steps get it, once per image; None for one that the engine has yet to pull."""
+        from docker.errors import ImageNotFound
+
+        client = self.client()
+        with translated(self.host, f"the question what image {image} holds"):
+            try:
+                found = client.images.get(image).id
+            except ImageNotFound:
+                return None
+            mark = (self.host, found, self.python, *self.volumes)
+            if mark not in _versions:
+                _versions[mark] = listed_versions(self._said_in(client, str(found), image))
+        return _versions[mark]
+
+    def _said_in(self, client: DockerClient, found: str, image: str) -> str:
+        made = client.containers.create(found, [self.python, "-c", LIST_VERSIONS], network_mode="none", volumes=self.volumes, user=self.user)
+        try:
+            made.start()
+            if made.wait()["StatusCode"] == 0:
+                return str(made.logs(stderr=False).decode())
+            problem = made.logs().decode("utf-8", "replace").strip() or "it said nothing"
+        finally:
+            made.remove(force=True)
+        raise ImageError(f"The Python of image {image} does not start: {problem.splitlines()[-1]}. Set `python` to one that has Dovetail.")
 
     def client(self) -> DockerClient:
         made: DockerClient | None = self.__dict__.get("_client")
