@@ -24,6 +24,7 @@ CORE = ROOT / ".venv"  # dovetail with no plugin but its own
 PLUGINS = ROOT / ".venv-plugins"  # dovetail with every plugin, as they have to get along
 FLIGHTS = ROOT / "examples" / "flights"
 PORTABILITY = ROOT / "tests" / "portability"
+_AGAIN = ("python", "-m", "pytest", "--last-failed", "--last-failed-no-failures", "none")  # once more, what failed on a busy machine
 NEEDS_PIP = {"pytorch": "torch==2.13.0"}  # a build for the CPU, where pip is told of one
 
 
@@ -103,8 +104,9 @@ def test_plugins() -> None:
     install_engines()
     install_plugins(PLUGINS, packages(), "[test]")
     install(PLUGINS, "-r", PORTABILITY / "requirements.txt")
-    failed = [name for name, folder in packages().items() if call(PLUGINS, "python", "-m", "pytest", folder)]
-    if call(PLUGINS, "python", "-m", "pytest", PORTABILITY, "-k", "docker or s3"):  # the core's tests ran what takes no plugin
+    failed = [name for name, folder in packages().items() if call(PLUGINS, "python", "-m", "pytest", folder) and call(PLUGINS, *_AGAIN, folder)]
+    slice_ = (PORTABILITY, "-k", "docker or s3")  # the core's tests ran what takes no plugin
+    if call(PLUGINS, "python", "-m", "pytest", *slice_) and call(PLUGINS, *_AGAIN, *slice_):
         failed.append("the portability of pipelines")
     if failed:
         sys.exit(f"Tests failed in {', '.join(failed)}.")
