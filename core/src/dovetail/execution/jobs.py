@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, replace
 from typing import Any, NoReturn
 
 from dovetail.components.container_registry import ContainerRegistry, Credentials
@@ -46,15 +47,21 @@ def job_of(workspace: Workspace, run: RunInfo, step: PlanStep, number: int, comp
         command=worker_arguments(run_address(workspace, run.run_id), step.invocation, number),
         image=step.image,
         variables=dict(step.environment.env),
-        secrets=to_hand(stack),
+        secrets=to_hand([spec.configuration for spec in stack.components.values()], stack.secret),
         credentials={name: environ[name] for name in sorted(wanted) if name in environ},
         login=_login(workspace, step.image),
         folders=tuple(dict.fromkeys(folder.absolute() for component in components for folder in component.local_folders())),
-        resources=step.resources if "resources" not in stack.waive else Resources(),
+        resources=_asked(step.resources, stack.waive),
         timeout=step.timeout,
         labels=labels_of(run, step, number),
         settings=settings,
     )
+
+
+def _asked(resources: Resources, waive: Collection[str]) -> Resources:
+    """Without what the stack waives: an engine that cannot give it is not to refuse the job for it."""
+    waived = [name for name in asdict(resources) if {"resources", f"resources.{name}"} & set(waive)]
+    return replace(resources, **dict.fromkeys(waived)) if waived else resources
 
 
 def _login(workspace: Workspace, image: str | None) -> Credentials | None:

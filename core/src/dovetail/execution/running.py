@@ -107,6 +107,7 @@ def _drive(driver: Driver, orchestrator: Orchestrator, plan: Plan) -> KeyboardIn
         stop_steps(plan.run_id, spare=threading.get_ident())
         with contextlib.suppress(KeyboardInterrupt):  # who asks twice does not wait for steps that do not end
             _submit(driver, orchestrator, plan)
+        driver.settled()
         driver.settle_open(Status.CANCELLED, "the run was cancelled")
     except Exception as error:
         with contextlib.suppress(DovetailError, OSError):  # the store may be what failed; then a reader closes the run

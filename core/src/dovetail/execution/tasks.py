@@ -18,7 +18,7 @@ from dovetail.execution.work import RunInfo
 from dovetail.graph.definition import StepDefinition
 from dovetail.ledger.runs import RunRecords
 from dovetail.planning.preflight import needs_process
-from dovetail.planning.workspace import Workspace, run_address
+from dovetail.planning.workspace import Workspace, run_address, runner_of
 from dovetail.values.plan import PlanStep, Status
 from dovetail.values.settings import Resources
 
@@ -80,11 +80,11 @@ class StepTask:
 
     def start(self, by_orchestrator: Callable[[StepTask], None]) -> None:
         """Have it run by the stack's step operator if it asks for that, else by the orchestrator."""
-        operator = self.driver.workspace.stack.build(StepOperator) if self.step.options.get("step_operator") else None
-        if operator is None:
-            by_orchestrator(self)
+        runner = runner_of(self.driver.workspace, self.step.options)
+        if isinstance(runner, StepOperator):
+            self.run_by(runner.start, runner.component_type)
         else:
-            self.run_by(operator.start, operator.component_type)
+            by_orchestrator(self)
 
     def run_here(self) -> None:
         definition = self.driver.definition(self.step)

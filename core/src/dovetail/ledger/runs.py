@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dovetail.errors import Corrupt
+from dovetail.errors import Corrupt, StoreError
 from dovetail.ledger import layout
 from dovetail.ledger.records import Records, parse
 from dovetail.values.plan import Plan
@@ -43,8 +43,11 @@ class RunRecords:
     def part(self, invocation: str) -> dict[str, Any]:
         """A step's own part of the plan, which its worker reads instead of the whole."""
         path = f"{self.base}/steps/{invocation}/plan.json"
-        part = parse(path, self.records.store.read(path))
-        self.records.trust(part["format"])
+        try:
+            part = parse(path, self.records.store.read(path))
+        except FileNotFoundError:
+            raise StoreError(f"The run at {self.base} has no step '{invocation}' that is to run elsewhere. Check the worker's command line.") from None
+        self.records.trust(part.get("format", {}))
         return part
 
     def write_part(self, invocation: str, part: Mapping[str, Any]) -> None:

@@ -6,16 +6,9 @@ from collections.abc import Iterator
 
 from dovetail.components.component import Component
 from dovetail.components.runner import Runner
-from dovetail.components.step_operator import StepOperator
 from dovetail.graph.definition import importable
 from dovetail.planning.workspace import Workspace
 from dovetail.values.plan import PlanStep
-
-
-def runner_of(step: PlanStep, orchestrator: Runner, workspace: Workspace) -> Runner:
-    """The component that runs the step."""
-    operator = workspace.stack.build(StepOperator) if step.options.get("step_operator") else None
-    return operator or orchestrator
 
 
 def elsewhere_problems(step: PlanStep, runner: Runner, workspace: Workspace) -> Iterator[str]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from dovetail.components.image_builder import ImageBuilder
 from dovetail.components.runner import Runner
 from dovetail.errors import DovetailError
-from dovetail.planning.workspace import Workspace, runner_type, runs_images
+from dovetail.planning.workspace import Workspace, runner_of, runs_images
 from dovetail.values.plan import Decision, Plan, PlanStep
 
 
@@ -23,24 +23,25 @@ def image_problems(plan: Plan, workspace: Workspace) -> Iterator[str]:
 
         needed = [kind for kind in ("image_builder", "container_registry") if kind in workspace.stack.components]
         yield from check_components(workspace.stack, needed)
-    for image, kind in dict.fromkeys((step.image, runner_type(step.options)) for step in running if step.image and step.image not in plan.images):
-        yield from _differences(image, kind, plan, workspace)
+    given = [(step.image, runner_of(workspace, step.options)) for step in running if step.image and step.image not in plan.images]
+    for image, runner in {(image, id(runner)): (image, runner) for image, runner in given}.values():
+        yield from _differences(image, runner, plan, workspace)
 
 
 def _nothing_builds(step: PlanStep, workspace: Workspace) -> str:
-    name = workspace.stack.components[runner_type(step.options)].name
-    kind = runner_type(step.options).replace("_", " ")
+    runner = runner_of(workspace, step.options)
+    by = f", by {runner.component_type.replace('_', ' ')} '{runner.name}'" if runner is not None else ""
     return (
-        f"Step '{step.invocation}' runs in a container image, by {kind} '{name}', and stack '{workspace.stack.name}' has no image builder. "
+        f"Step '{step.invocation}' runs in a container image{by}, and stack '{workspace.stack.name}' has no image builder. "
         f"Add one: dovetail stack update {workspace.stack.name} --image-builder NAME; or give the step an image that holds Dovetail and what "
         "it imports: @step(environment=Environment(image=…))."
     )
 
 
-def _differences(image: str, kind: str, plan: Plan, workspace: Workspace) -> Iterator[str]:
+def _differences(image: str, runner: Runner | None, plan: Plan, workspace: Workspace) -> Iterator[str]:
     """Whether a given image holds Dovetail and its plugins as the plan names them, where that can be told cheaply."""
     try:
-        found = _versions_in(image, kind, workspace)
+        found = _versions_in(image, [asked.versions_in for asked in (runner, workspace.stack.build(ImageBuilder)) if asked is not None])
     except DovetailError as error:
         yield str(error)
         return
@@ -55,12 +56,11 @@ def _differences(image: str, kind: str, plan: Plan, workspace: Workspace) -> Ite
             )
 
 
-def _versions_in(image: str, kind: str, workspace: Workspace) -> Mapping[str, str] | None:
-    """As who runs the step says, else as the image builder does."""
-    for asked in (workspace.stack.build(kind), workspace.stack.build(ImageBuilder)):
-        if isinstance(asked, (Runner, ImageBuilder)):
-            with contextlib.suppress(ConnectionError):  # that it is away is what another check says
-                found = asked.versions_in(image)
-                if found is not None:
-                    return found
+def _versions_in(image: str, ask: Sequence[Callable[[str], Mapping[str, str] | None]]) -> Mapping[str, str] | None:
+    """As the first of these says that can tell."""
+    for versions_in in ask:
+        with contextlib.suppress(ConnectionError):  # that it is away is what another check says
+            found = versions_in(image)
+            if found is not None:
+                return found
     return None

@@ -10,10 +10,9 @@ from typing import Any
 from dovetail import digest
 from dovetail.components.container_registry import ContainerRegistry
 from dovetail.components.image_builder import ImageBuilder
-from dovetail.components.runner import Runner
 from dovetail.errors import ConfigurationError
 from dovetail.planning import locks, wheels
-from dovetail.planning.workspace import Workspace
+from dovetail.planning.workspace import Workspace, runner_of
 from dovetail.registry.requirements import folded, parsed
 from dovetail.stack.stack import Stack
 from dovetail.values.settings import Environment
@@ -90,7 +89,8 @@ class Images:
     def reference(self, options: Mapping[str, Any], packages: Mapping[str, str]) -> str | None:
         """The image for a step that imports these packages; None where nothing on the stack could build one."""
         environment = _environment(options)
-        given = environment.image or (None if environment.describes else self._runner(options).default_image())
+        runner = runner_of(self._workspace, options)
+        given = environment.image or (runner.default_image() if runner is not None and not environment.describes else None)
         if given:
             return given
         builder = self._workspace.stack.build(ImageBuilder)
@@ -105,11 +105,6 @@ class Images:
         reference = (registry or builder).reference(REPOSITORY, spec.tag)
         self.specs[reference] = spec
         return reference
-
-    def _runner(self, options: Mapping[str, Any]) -> Runner:
-        made = self._workspace.stack.build("step_operator" if options.get("step_operator") else "orchestrator")
-        assert isinstance(made, Runner)
-        return made
 
     def packages(self, options: Mapping[str, Any], packages: Mapping[str, str]) -> tuple[Mapping[str, str], str]:
         """A step's packages in the versions that its image has them, and that image's Python, for its cache key."""

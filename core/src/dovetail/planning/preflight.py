@@ -10,8 +10,8 @@ from dovetail.components.orchestrator import Orchestrator
 from dovetail.components.runner import Runner
 from dovetail.errors import DovetailError, PreflightFailed
 from dovetail.graph.definition import importable
-from dovetail.planning.elsewhere import elsewhere_problems, runner_of
-from dovetail.planning.workspace import Workspace, addressed, runs_images
+from dovetail.planning.elsewhere import elsewhere_problems
+from dovetail.planning.workspace import Workspace, addressed, runner_of, runs_images
 from dovetail.values.amounts import bytes_in_words
 from dovetail.values.encoding import SESSION
 from dovetail.values.plan import Decision, Plan, PlanStep
@@ -53,7 +53,7 @@ def find_problems(plan: Plan, workspace: Workspace) -> Iterator[str]:
             yield _refusal(step, "conditions", orchestrator)
         if step.node.mapped and Capability.MAP not in orchestrator.capabilities:
             yield _refusal(step, "map", orchestrator)
-        runner = runner_of(step, orchestrator, workspace)
+        runner = runner_of(workspace, step.options) or orchestrator
         if runner is not orchestrator or Capability.REMOTE in runner.capabilities:
             yield from elsewhere_problems(step, runner, workspace)
         elif not importable(step.node.source) or (plan.code is None and step.node.source.startswith(f"{SESSION}:")):
@@ -87,7 +87,7 @@ def _unreachable(workspace: Workspace) -> Iterator[str]:
 
 def _engines_away(plan: Plan, orchestrator: Orchestrator, workspace: Workspace) -> Iterator[str]:
     """What the checks find of engines that are to start workers elsewhere."""
-    runners = [runner_of(step, orchestrator, workspace) for step in plan.steps if step.decision in (Decision.RUN, Decision.LATER)]
+    runners = [runner_of(workspace, step.options) or orchestrator for step in plan.steps if step.decision in (Decision.RUN, Decision.LATER)]
     needed = dict.fromkeys(runner.component_type for runner in runners if runner is not orchestrator or Capability.REMOTE in runner.capabilities)
     if needed:
         from dovetail.stack.checks import check_components

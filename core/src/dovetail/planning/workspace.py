@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dovetail.components.runner import Runner
 from dovetail.errors import ConfigurationError
 from dovetail.ledger import layout
 from dovetail.ledger.ledger import Ledger
@@ -109,14 +110,17 @@ def addressed(workspace: Workspace, target: str) -> str | None:
     return None
 
 
+def runner_of(workspace: Workspace, options: Mapping[str, Any]) -> Runner | None:
+    """What runs a step of these options: the step operator, where it asks for one and the stack has one, else the orchestrator."""
+    found = workspace.stack.build("step_operator") if options.get("step_operator") else None
+    found = found or workspace.stack.build("orchestrator")
+    return found if isinstance(found, Runner) else None
+
+
 def runs_images(workspace: Workspace, options: Mapping[str, Any]) -> bool:
     """Whether a step of these options runs in a container image on this stack."""
-    return bool(getattr(workspace.stack.build(runner_type(options)), "runs_images", False))
-
-
-def runner_type(options: Mapping[str, Any]) -> str:
-    """The type of the component that runs a step of these options."""
-    return "step_operator" if options.get("step_operator") else "orchestrator"
+    runner = runner_of(workspace, options)
+    return runner is not None and runner.runs_images
 
 
 def run_address(workspace: Workspace, run_id: str) -> str:

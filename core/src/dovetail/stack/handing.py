@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, MutableMapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from typing import Any
 
 from dovetail.components.component import Secret
 from dovetail.stack.references import mentioned
-
-if TYPE_CHECKING:
-    from dovetail.stack.stack import Stack
 
 VARIABLE = "DOVETAIL_SECRETS"
 _handed: dict[str, Mapping[str, Secret]] = {}
 
 
-def to_hand(stack: Stack, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Variables that let a worker resolve what the stack's configuration refers to, and nothing else."""
-    variables, secrets = mentioned([dict(spec.configuration) for spec in stack.components.values()])
+def to_hand(
+    configurations: Sequence[Mapping[str, Any]], secret_of: Callable[[str], Mapping[str, Secret]], environ: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """Variables that let a worker resolve what these refer to, and nothing else."""
+    variables, secrets = mentioned(configurations)
     found = {name: environ[name] for name in sorted(variables) if name in environ}
     values: dict[str, dict[str, str]] = {}
     for secret, key in sorted(secrets):
-        known = stack.secret(secret)
+        known = secret_of(secret)
         if key in known:
             values.setdefault(secret, {})[key] = known[key].reveal()
     return {**found, VARIABLE: json.dumps(values)} if values else found

@@ -18,14 +18,14 @@ from typing import Literal
 
 from dovetail.components import ContainerRegistry, Credentials
 from dovetail.errors import ImageError
-from dovetail_docker.image_builder import LIST_VERSIONS, listed_versions, machine_of
-from dovetail_docker.pip_options import PipOptions
+from dovetail_docker.builder_options import BuilderOptions
+from dovetail_docker.image_builder import LIST_VERSIONS, listed_versions
 from dovetail_docker.places import is_loopback
 
 _SECRET = "/run/secrets/pip.conf"  # noqa: S105  # where a file lies while pip runs; no layer holds it
 
 
-class BuildahImageBuilder(PipOptions):
+class BuildahImageBuilder(BuilderOptions):
     """Builds, keeps and pushes images by the command `buildah` on this machine."""
 
     base: str = field(
@@ -35,25 +35,11 @@ class BuildahImageBuilder(PipOptions):
     isolation: Literal["oci", "rootless", "chroot"] = field(
         default="chroot", metadata={"help": "How instructions are kept apart from this machine; chroot works inside containers too."}
     )
-    platform: str | None = field(default=None, metadata={"help": "What images are for, as linux/amd64; this machine's own when not set."})
-    build_args: dict[str, str] = field(
-        default_factory=dict, metadata={"help": "Build arguments; they may be seen in the image's history, so none is secret."}
-    )
     storage: Path | None = field(default=None, metadata={"help": "Folder for images; buildah's own when not set."})
     program: str = field(default="buildah", metadata={"help": "The command, or its path."})
 
-    def base_image(self, python: str) -> str:
-        return self.base.replace("{python}", python)
-
     def reference(self, repository: str, tag: str) -> str:
         return f"localhost/{repository}:{tag}"
-
-    def traits(self) -> Mapping[str, str]:
-        arguments = {f"build-arg {name}": value for name, value in self.build_args.items()}
-        return {**arguments, **({"platform": self.platform} if self.platform else {})}
-
-    def machine(self) -> str:
-        return machine_of(self.platform) or super().machine()
 
     def install(self, arguments: Sequence[str]) -> str:
         plain = shlex.join(["python", "-m", "pip", "install", *arguments])

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 _CURES = {
-    "could not select device driver": "It has no GPUs to give: install the NVIDIA container toolkit on its machine, or ask for none.",
+    "could not select device driver": "It has no GPUs to give: install the NVIDIA container toolkit on its machine, ask for none, or add `waive: [resources.gpu]` to the stack file.",
     "unable to start container process": "Check that the image has the component's `python`, and that its `volumes` and `user` are right.",
     "no such host": "Check the image's name, and that the engine can reach the registry; or put the image there first (`docker pull`, `docker load`).",
     "dial tcp": "Check the image's name, and that the engine can reach the registry; or put the image there first (`docker pull`, `docker load`).",

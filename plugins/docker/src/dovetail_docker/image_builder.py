@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from dovetail.components import ContainerRegistry
 from dovetail.errors import DovetailError, ImageError
+from dovetail_docker.builder_options import BuilderOptions
 from dovetail_docker.engine import connect
-from dovetail_docker.pip_options import PipOptions
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -24,31 +24,15 @@ if TYPE_CHECKING:
 _CARRIER = "FTP_PROXY"
 _FILE = "/dev/shm/pip.conf"  # noqa: S108  # memory of the build's container, which no layer holds
 LIST_VERSIONS = "import importlib.metadata as m, json; print(json.dumps({d.metadata['Name']: d.version for d in m.distributions()}))"
-_MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "arm": "armv7l", "386": "i686"}
 
 
-class DockerImageBuilder(PipOptions):
+class DockerImageBuilder(BuilderOptions):
     """Builds, keeps and pushes images by the engine that `host` or DOCKER_HOST names, with its classic builder: buildx is not needed."""
 
     host: str | None = field(
         default=None, metadata={"help": "Address of the engine, as unix:///run/docker.sock or tcp://host:2376; DOCKER_HOST, else the local one, when not set."}
     )
-    base: str = field(default="python:{python}-slim", metadata={"help": "Image to build from; {python} stands for the version that a step asks for."})
-    platform: str | None = field(default=None, metadata={"help": "What images are for, as linux/amd64; the engine's own when not set."})
-    build_args: dict[str, str] = field(
-        default_factory=dict, metadata={"help": "Build arguments; they may be seen in the image's history, so none is secret."}
-    )
     network: str | None = field(default=None, metadata={"help": "The build's network, such as 'host'; the engine's default when not set."})
-
-    def base_image(self, python: str) -> str:
-        return self.base.replace("{python}", python)
-
-    def traits(self) -> Mapping[str, str]:
-        arguments = {f"build-arg {name}": value for name, value in self.build_args.items()}
-        return {**arguments, **({"platform": self.platform} if self.platform else {})}
-
-    def machine(self) -> str:
-        return machine_of(self.platform) or super().machine()
 
     def install(self, arguments: Sequence[str]) -> str:
         plain = shlex.join(["python", "-m", "pip", "install", *arguments])
@@ -152,12 +136,6 @@ class DockerImageBuilder(PipOptions):
         made.api.timeout = None  # a line of a build may take long to appear
         with contextlib.closing(made):
             yield made
-
-
-def machine_of(platform: str | None) -> str | None:
-    """The processor of a platform such as `linux/arm64/v8`, as Python names it."""
-    parts = (platform or "").split("/")
-    return _MACHINES.get(parts[1], parts[1]) if len(parts) > 1 else None
 
 
 def listed_versions(said: str) -> Mapping[str, str]:

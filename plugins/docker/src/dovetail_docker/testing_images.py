@@ -13,17 +13,19 @@ import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from dovetail_docker.testing import DockerEngine
+from typing import Any, Protocol
 
 REPOSITORY = "dovetail-test/python"
 _LEFT_OUT = frozenset({"test", "tests", "idlelib", "tkinter", "turtledemo", "site-packages", "dist-packages", "lib2to3"})
 _MORE_LIBRARIES = ("libpthread.so.0", "librt.so.1", "libdl.so.2", "libm.so.6", "libutil.so.1", "libstdc++.so.6", "libgcc_s.so.1", "libnss_files.so.2")
 
 
-def python_image(engine: DockerEngine) -> str:
+class Engine(Protocol):
+    def client(self) -> Any:
+        """A client of the docker SDK."""
+
+
+def python_image(engine: Engine) -> str:
     """This very Python with pip and the libraries that it loads, each at its own path, and nothing else but a shell.
 
     An environment of this Python, mounted at its own path, works in it.
@@ -31,7 +33,7 @@ def python_image(engine: DockerEngine) -> str:
     return _made(engine, f"{REPOSITORY}:{_stamp()}", _python_files)
 
 
-def installed_image(engine: DockerEngine, *distributions: str) -> str:
+def installed_image(engine: Engine, *distributions: str) -> str:
     """`python_image` with Dovetail and these distributions, and all that they need, installed as they are here."""
     names = ("dovetail", *distributions)
     from dovetail.planning.wheels import closure_of
@@ -42,7 +44,7 @@ def installed_image(engine: DockerEngine, *distributions: str) -> str:
     return _made(engine, f"{REPOSITORY}-installed:{tag}", lambda: [*_python_files(), *_distribution_files(closure)])
 
 
-def _made(engine: DockerEngine, reference: str, files: Any) -> str:
+def _made(engine: Engine, reference: str, files: Any) -> str:
     from docker.errors import ImageNotFound
 
     client = engine.client()

@@ -102,7 +102,6 @@ def run_of_step() -> Any:
     One that does nothing stands for a run that could not be opened: a tracker that cannot be reached fails no step.
     """
     from dovetail import get_step_context
-    from dovetail_wandb.tracker import WandbTracker
 
     if opening.get():  # W&B asks its own names while a run is being opened
         return None
@@ -112,8 +111,8 @@ def run_of_step() -> Any:
         return None
     if context.stack.flavors.get("experiment_tracker") != "wandb":
         return None
-    tracker = context.tracker
-    return tracker.run if isinstance(tracker, WandbTracker) else disabled_run()
+    tracker: Any = context.tracker
+    return tracker.run if tracker is not None else disabled_run()
 
 
 def _init(module: ModuleType, run: Any) -> Any:
