@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
@@ -21,22 +20,21 @@ from dovetail.execution.capture import capturing
 from dovetail.execution.finishing import entry_of
 from dovetail.execution.hooks import call_hook
 from dovetail.execution.importing import as_in_project
+from dovetail.execution.inputs import load_inputs
+from dovetail.execution.naming import content_of, filled, named_output
 from dovetail.execution.scope import StepScope, apart, entered, running
 from dovetail.execution.surroundings import variables_set
 from dovetail.execution.work import RunInfo
-from dovetail.graph.annotations import Signature
 from dovetail.graph.definition import StepDefinition
-from dovetail.planning.workspace import Workspace, addressed
+from dovetail.planning.workspace import Workspace, settings_for
 from dovetail.stack.references import redact
 from dovetail.values.artifacts import ArtifactConfig, ArtifactType
 from dovetail.values.context import StepRun
-from dovetail.values.encoding import decode, type_name
+from dovetail.values.encoding import type_name
 from dovetail.values.graph import OutputSpec
-from dovetail.values.names import fill
 from dovetail.values.plan import PlanStep, Status
 
 _untold: dict[StepScope, Callable[[], None]] = {}
-_ATOMS = (str, int, float, bool, type(None))
 
 
 @dataclass(frozen=True)
@@ -138,11 +136,6 @@ def give_up(
     return outcome if commit(workspace, run, step, None, outcome) else records.outcome(step.invocation)
 
 
-def content_of(output: Mapping[str, Any]) -> dict[str, Any]:
-    """An output without its name and version."""
-    return {name: value for name, value in output.items() if name not in ("artifact", "version")}
-
-
 def scope_of(attempt: Attempt) -> StepScope:
     run, step = attempt.run, attempt.step
     model = step.options.get("model")
@@ -162,18 +155,14 @@ def scope_of(attempt: Attempt) -> StepScope:
 
 def make_tracker(workspace: Workspace, step: PlanStep) -> ExperimentTracker | None:
     """A tracker of its own for one step run, with the settings that the step has for it."""
-    settings: dict[str, Any] = {}
-    for target, said in (step.options.get("settings") or {}).items():
-        if addressed(workspace, target) == "experiment_tracker":
-            settings.update(said)
-    made: Any = workspace.stack.with_settings("experiment_tracker", settings)
+    made: Any = workspace.stack.with_settings("experiment_tracker", settings_for(workspace, step.options, "experiment_tracker"))
     return made if isinstance(made, ExperimentTracker) else None
 
 
 def _execute(attempt: Attempt, scope: StepScope) -> dict[str, Any]:
     definition, options = attempt.definition, attempt.definition.options
     signature = definition.signature
-    arguments = load_inputs(attempt)
+    arguments = load_inputs(attempt.workspace, definition, attempt.inputs)
     scope.readings += watching.parameter_readings(scope, dict(attempt.inputs))
     open_tracker(attempt, scope)
     process = os.getpid()
@@ -225,12 +214,6 @@ def _end_of_a_fork(process: int, error: BaseException | None) -> None:
         os._exit(error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else int(error is not None))
 
 
-def load_inputs(attempt: Attempt) -> dict[str, Any]:
-    """The arguments for the step's function, read from the ledger."""
-    signature = attempt.definition.signature
-    return {name: _load(attempt, given, _annotation(signature, name)) for name, given in attempt.inputs.items()}
-
-
 def _failed(attempt: Attempt, error: BaseException) -> None:
     if not retries(attempt.step, attempt.number, error):
         call_hook(attempt.definition.options.on_failure, error)
@@ -242,39 +225,6 @@ def retries(step: PlanStep, number: int, error: BaseException) -> bool:
     if isinstance(error, (KeyboardInterrupt, RunCancelled)):
         return False
     return number <= step.retry.max_retries and (isinstance(error, WorkerLost) or step.retry.covers(error))
-
-
-def _annotation(signature: Signature, name: str) -> Any:
-    parameter = signature.parameters.get(name)
-    return parameter.annotation if parameter is not None else Any
-
-
-def _load(attempt: Attempt, given: Mapping[str, Any], annotation: Any) -> Any:
-    if "value" in given:
-        value = given["value"]
-        return value if isinstance(value, _ATOMS) else decode(value, _Resolver(attempt.workspace, annotation))
-    if "artifact" in given:
-        return attempt.workspace.ledger.artifacts.load(given["artifact"])
-    if "list" in given:
-        return [_load(attempt, item, Any) for item in given["list"]]
-    return {key: _load(attempt, item, Any) for key, item in given["dict"].items()}
-
-
-class _Resolver:
-    """Types that the parameter's own annotation holds, then those that a record may name."""
-
-    def __init__(self, workspace: Workspace, annotation: Any) -> None:
-        self._annotated = {type_name(cls): cls for cls in _classes(annotation)}
-        self._workspace = workspace
-
-    def __call__(self, target: str) -> Any:
-        found = self._annotated.get(target)
-        return found if found is not None else self._workspace.ledger.artifacts.materializers.resolve(target)
-
-
-def _classes(annotation: Any) -> list[type]:
-    members = [cls for part in getattr(annotation, "__args__", ()) for cls in _classes(part)]
-    return [annotation, *members] if isinstance(annotation, type) else members
 
 
 def save_outputs(attempt: Attempt, scope: StepScope, value: Any, *, annotated: bool) -> dict[str, Any]:
@@ -328,35 +278,6 @@ def _save_output(attempt: Attempt, scope: StepScope, spec: OutputSpec, value: An
         size = manifest.size
     record = {"digest": kept, "type": manifest.type, "size": size, "kind": manifest.artifact_type}
     return named_output(attempt.workspace, attempt.run, attempt.step, spec, record, extra)
-
-
-def named_output(
-    workspace: Workspace, run: RunInfo, step: PlanStep, spec: OutputSpec, record: dict[str, Any], metadata: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Claim the next version of the output's artifact name; gives what the outcome records of it."""
-    name = artifact_name(run, step, spec)
-    said = {"metadata": dict(metadata)} if metadata else {}
-    tags = {"tags": list(spec.tags)} if spec.tags else {}
-    claim = {"digest": record["digest"], "run": run.run_id, "invocation": step.invocation, "output": spec.name, "at": time.time(), **tags}
-    version = workspace.ledger.versions.claim_artifact(name, claim)
-    return {"artifact": name, "version": version, **record, **said, **tags}
-
-
-def artifact_name(run: RunInfo, step: PlanStep, spec: OutputSpec) -> str:
-    """The name in the whole store; a child of a mapped step adds its number."""
-    if spec.artifact is None:
-        return f"{run.pipeline}.{step.invocation}.{spec.name}"
-    name = filled("artifact", spec.artifact, run, step)
-    child = step.invocation.rpartition(".")[2]
-    return f"{name}.{child}" if child.isdecimal() and child != step.invocation else name
-
-
-def filled(kind: str, template: str, run: RunInfo, step: PlanStep) -> str:
-    """A name with its fields filled from the run's start and the substitutions of run and step."""
-    if "{" not in template:
-        return template
-    moment = datetime.fromtimestamp(run.created, timezone.utc)
-    return fill(kind, template, moment, {**run.substitutions, **step.options.get("substitutions", {})})
 
 
 def _outcome(

@@ -7,7 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from dovetail.execution.attempt import artifact_name, content_of, make_tracker, named_output
+from dovetail.execution.attempt import make_tracker
+from dovetail.execution.naming import artifact_name, content_of, named_output
 from dovetail.execution.scope import with_artifacts
 from dovetail.execution.work import RunInfo
 from dovetail.planning.workspace import Workspace

@@ -17,7 +17,7 @@ from dovetail.errors import RunCancelled, StepTimeout, WorkerLost
 from dovetail.execution.work import RunInfo
 from dovetail.ledger import layout
 from dovetail.ledger.runs import RunRecords
-from dovetail.planning.workspace import Workspace, addressed, run_address
+from dovetail.planning.workspace import Workspace, run_address, settings_for
 from dovetail.stack.handing import to_hand
 from dovetail.stack.references import redact
 from dovetail.values.plan import PlanStep
@@ -38,10 +38,6 @@ def job_of(workspace: Workspace, run: RunInfo, step: PlanStep, number: int, comp
     environ = os.environ
     components = [component for kind in stack.components if (component := stack.build(kind)) is not None]
     wanted = {name for component in components for name in component.credential_variables}
-    settings: dict[str, Any] = {}
-    for target, said in (step.options.get("settings") or {}).items():
-        if addressed(workspace, target) == component_type:
-            settings.update(said)
     return Job(
         name=job_name(run, step.invocation, number),
         command=worker_arguments(run_address(workspace, run.run_id), step.invocation, number),
@@ -54,7 +50,7 @@ def job_of(workspace: Workspace, run: RunInfo, step: PlanStep, number: int, comp
         resources=_asked(step.resources, stack.waive),
         timeout=step.timeout,
         labels=labels_of(run, step, number),
-        settings=settings,
+        settings=settings_for(workspace, step.options, component_type),
     )
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from dovetail.execution.attempt import named_output
+from dovetail.execution.naming import named_output
 from dovetail.execution.work import RunInfo
 from dovetail.planning.workspace import Workspace
 from dovetail.values.plan import PlanStep, Status

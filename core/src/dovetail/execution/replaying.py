@@ -12,8 +12,9 @@ from typing import Any
 
 from dovetail.components.experiment_tracker import ExperimentTracker
 from dovetail.errors import ConfigurationError, NotFound
-from dovetail.execution.attempt import Attempt, inside, load_inputs, make_tracker, open_tracker, save_outputs, scope_of
+from dovetail.execution.attempt import Attempt, inside, make_tracker, open_tracker, save_outputs, scope_of
 from dovetail.execution.importing import definition_of, use_laid_out, use_package
+from dovetail.execution.inputs import load_inputs
 from dovetail.execution.resuming import recorded_plan
 from dovetail.execution.scope import StepScope
 from dovetail.execution.surroundings import variables_set
@@ -111,7 +112,7 @@ def replay(prepared: Replay, call: Caller | None = None) -> Replayed:
 
 
 def _run(attempt: Attempt, scope: StepScope, call: Caller) -> tuple[Any, dict[str, Any]]:
-    arguments = load_inputs(attempt)
+    arguments = load_inputs(attempt.workspace, attempt.definition, attempt.inputs)
     with variables_set(attempt.step.environment.env):
         try:
             open_tracker(attempt, scope)

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 from dovetail.components.job import Job, RunningJob
 from dovetail.components.step_operator import StepOperator
 from dovetail.errors import DovetailError, RunCancelled, StepFailed
-from dovetail.execution.attempt import Attempt, artifact_name, commit, ending, give_up, settle, told_error
+from dovetail.execution.attempt import Attempt, commit, ending, give_up, settle, told_error
 from dovetail.execution.jobs import Watch, job_of, started
+from dovetail.execution.naming import artifact_name
 from dovetail.execution.pool import WorkerPool
 from dovetail.execution.work import RunInfo
 from dovetail.graph.definition import StepDefinition

@@ -123,6 +123,12 @@ def runs_images(workspace: Workspace, options: Mapping[str, Any]) -> bool:
     return runner is not None and runner.runs_images
 
 
+def settings_for(workspace: Workspace, options: Mapping[str, Any], component_type: str) -> dict[str, Any]:
+    """What a step of these options says to the stack's component of a type, whichever name it uses for it."""
+    said = options.get("settings") or {}
+    return {name: value for target in said if addressed(workspace, target) == component_type for name, value in said[target].items()}
+
+
 def run_address(workspace: Workspace, run_id: str) -> str:
     """The one address that a worker of the run needs."""
     flavor = workspace.stack.components["artifact_store"].flavor
