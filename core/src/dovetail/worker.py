@@ -1,6 +1,6 @@
 """The contract between a run and whatever starts its steps: one address, one invocation, an exit code.
 
-    python -m dovetail.execution RUN_ADDRESS INVOCATION [--attempt N]
+    python -m dovetail.execution RUN_ADDRESS INVOCATION [--attempt N | --in-graph]
 
 The address is a URL: its scheme names the artifact store's flavor, its path the run, its query the store's configuration
 without secrets. Credentials come from the surroundings of the process.
@@ -60,3 +60,8 @@ def for_children(environ: Mapping[str, str]) -> dict[str, str]:
 def worker_arguments(address: str, invocation: str, attempt: int = 1) -> list[str]:
     """What follows the Python in the command line that runs one step."""
     return ["-m", "dovetail.execution", address, invocation, "--attempt", str(attempt)]
+
+
+def node_arguments(address: str, invocation: str) -> list[str]:
+    """Likewise for a job of a graph, whose worker finds out itself what the step takes and whether it has to run."""
+    return ["-m", "dovetail.execution", address, invocation, "--in-graph"]

@@ -6,11 +6,13 @@ import itertools
 import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dovetail.client.models import ModelVersion, RegisteredModel
 from dovetail.client.stack_view import StackView
 from dovetail.client.views import Artifact, Pipeline, Run
+from dovetail.components.orchestrator import GraphOrchestrator
 from dovetail.errors import ConfigurationError, Corrupt, NotFound, near
 from dovetail.execution.finishing import close_if_over
 from dovetail.execution.scope import current
@@ -24,6 +26,7 @@ from dovetail.values.plan import Status
 if TYPE_CHECKING:
     from dovetail.client.deployments import Deployments, RunningDeployment
     from dovetail.client.index import Index
+    from dovetail.components.job import RunningJob
     from dovetail.stack.store import StackStore
 
 _POLL = 0.2  # seconds between looks at a run that goes on
@@ -158,7 +161,13 @@ class Client:
         run_id = self._id(run)
         if self.finished(run_id) is not None and not self._has_workers(run_id):
             raise ConfigurationError(f"Run {run_id} has ended already ({Run(self, run_id).status.value}), so there is nothing to cancel.")
-        self.ledger.run(run_id).ask_to_cancel(reason)
+        records = self.ledger.run(run_id)
+        records.ask_to_cancel(reason)
+        handed = records.handed_over()
+        if handed is not None and records.coordinator_gone(records.header() or {}):
+            graph = self._graph(run_id, handed)
+            if graph is not None:
+                graph.stop()
         return Run(self, run_id)
 
     def _has_workers(self, run_id: str) -> bool:
@@ -302,8 +311,13 @@ class Client:
         return self.index.consumers(digest)
 
     def _read_run(self, run_id: str) -> Mapping[str, Any] | None:
-        orchestrator: Any = self.workspace.stack.build("orchestrator") if "orchestrator" in self.workspace.stack.components else None
-        return close_if_over(self.ledger, run_id, orchestrator)
+        return close_if_over(self.ledger, run_id, partial(self._graph, run_id))
+
+    def _graph(self, run_id: str, handed: Mapping[str, Any]) -> RunningJob | None:
+        """What an engine runs of a run that was handed over to it; None where its plugin is not here."""
+        own = open_workspace(snapshot=self.ledger.run(run_id).plan().stack, project=self.workspace.project)
+        orchestrator: Any = own.stack.build("orchestrator")
+        return orchestrator.find(handed["address"]) if isinstance(orchestrator, GraphOrchestrator) else None
 
 
 def _moment(since: datetime | str | None) -> datetime | None:

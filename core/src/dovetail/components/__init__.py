@@ -19,15 +19,18 @@ if TYPE_CHECKING:
     from dovetail.components.experiment_tracker import ExperimentTracker as ExperimentTracker
     from dovetail.components.image_builder import ImageBuilder as ImageBuilder
     from dovetail.components.job import Job as Job
+    from dovetail.components.job import JobGraph as JobGraph
     from dovetail.components.job import RunningJob as RunningJob
     from dovetail.components.model_deployer import Deployment as Deployment
     from dovetail.components.model_deployer import DeploymentStatus as DeploymentStatus
     from dovetail.components.model_deployer import ModelDeployer as ModelDeployer
     from dovetail.components.model_registry import ModelRegistry as ModelRegistry
     from dovetail.components.model_registry import RegistryEntry as RegistryEntry
+    from dovetail.components.orchestrator import GraphOrchestrator as GraphOrchestrator
     from dovetail.components.orchestrator import Orchestrator as Orchestrator
     from dovetail.components.orchestrator import RunControl as RunControl
     from dovetail.components.orchestrator import Task as Task
+    from dovetail.components.process import RunningProcess as RunningProcess
     from dovetail.components.secret_store import SecretStore as SecretStore
     from dovetail.components.step_operator import StepOperator as StepOperator
     from dovetail.components.webhook import WebhookAlerter as WebhookAlerter
@@ -45,8 +48,10 @@ _HOMES = {
     "DeploymentStatus": "dovetail.components.model_deployer",
     "Entry": "dovetail.components.artifact_store",
     "ExperimentTracker": "dovetail.components.experiment_tracker",
+    "GraphOrchestrator": "dovetail.components.orchestrator",
     "ImageBuilder": "dovetail.components.image_builder",
     "Job": "dovetail.components.job",
+    "JobGraph": "dovetail.components.job",
     "Level": "dovetail.components.alerter",
     "ModelDeployer": "dovetail.components.model_deployer",
     "ModelRegistry": "dovetail.components.model_registry",
@@ -54,6 +59,7 @@ _HOMES = {
     "RegistryEntry": "dovetail.components.model_registry",
     "RunControl": "dovetail.components.orchestrator",
     "RunningJob": "dovetail.components.job",
+    "RunningProcess": "dovetail.components.process",
     "Secret": "dovetail.components.component",
     "SecretStore": "dovetail.components.secret_store",
     "StepOperator": "dovetail.components.step_operator",

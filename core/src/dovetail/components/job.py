@@ -21,7 +21,8 @@ class Job:
     the submitter reaches what the stack's components keep; for engines whose workers have no credentials of their own.
     `login`: to the registry that the image is pulled from. `folders`: where components of the stack keep things on the submitter's machine, which the worker needs at the same paths.
     `timeout`: seconds after which an engine that can should stop it; the worker and the driver do so too. `labels`: where it
-    comes from. `settings`: what the step has for this very component.
+    comes from. `settings`: what the step has for this very component. `after` and `retries` are for jobs of a graph: the names
+    of the jobs that have to succeed before this one starts, and how often one that was lost is started again.
     """
 
     name: str
@@ -36,6 +37,24 @@ class Job:
     timeout: float | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    after: Sequence[str] = ()
+    retries: int = 0
+
+
+@dataclass(frozen=True)
+class JobGraph:
+    """What is left of a run, for an engine that keeps the order itself. `jobs`: each behind those that it waits for.
+
+    `name`: as a job's name. `pipeline`: as its author calls it. `run`: the run's id. `keep_going`: jobs that do not wait for a failed one
+    start all the same; else none starts after a failure. `labels`: where all of it comes from.
+    """
+
+    name: str
+    pipeline: str
+    run: str
+    jobs: Sequence[Job]
+    keep_going: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class RunningJob(ABC):

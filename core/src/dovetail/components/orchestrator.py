@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol
+from collections.abc import Callable
+from typing import ClassVar, Protocol
 
-from dovetail.components.job import Job, RunningJob
+from dovetail.components.job import Job, JobGraph, RunningJob
 from dovetail.components.runner import Runner
-from dovetail.values.encoding import Json
 from dovetail.values.plan import Plan
 from dovetail.values.settings import Resources
 
@@ -46,6 +45,13 @@ class RunControl(Protocol):
         calling thread.
         """
 
+    def hand_over(self, start: Callable[[JobGraph], RunningJob]) -> None:
+        """Have an engine run all that is left, as a graph of its own, and follow it until it has ended.
+
+        Its jobs take their inputs from the ledger, so they go on when this process does not. `start` gives the graph of that
+        name where there is one already.
+        """
+
 
 class Orchestrator(Runner):
     component_type: ClassVar[str] = "orchestrator"
@@ -58,10 +64,17 @@ class Orchestrator(Runner):
         """The most that one step may ask for; None where there is no limit to check."""
         return None
 
-    def alive(self, run: Mapping[str, Any]) -> bool | None:
-        """Whether the engine still works on a run of that record; None when only the run's own lease can tell."""
-        return None
 
-    def cancel(self, run: Mapping[str, Any]) -> Json:
-        """Stop an engine's job. Runs driven from a process see the record of the cancellation by themselves."""
-        return None
+class GraphOrchestrator(Orchestrator):
+    """One that hands a run to an engine with an order of its own: a graph of containers, which needs no submitter any more."""
+
+    @abstractmethod
+    def start(self, graph: JobGraph) -> RunningJob:
+        """Start it. A graph of that name that there is already is given as it is: who asks again had lost the answer."""
+
+    @abstractmethod
+    def find(self, address: str) -> RunningJob:
+        """What was started before, by its address, from whichever process."""
+
+    def submit(self, plan: Plan, run: RunControl) -> None:
+        run.hand_over(self.start)

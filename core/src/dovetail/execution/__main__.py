@@ -17,6 +17,7 @@ def main() -> int:
     parser.add_argument("address", nargs="?", help="the run's address")
     parser.add_argument("invocation", nargs="?", help="the step to run; without it the whole run is driven from here")
     parser.add_argument("--attempt", type=int, default=1)
+    parser.add_argument("--in-graph", action="store_true", help="run the step as a job of an engine's graph: see what it takes, and whether it has to run")
     parser.add_argument("--serve", type=int, metavar="DESCRIPTOR", help="run steps named on standard input and answer on this descriptor")
     parser.add_argument("--resume", metavar="STACK", help="resume the ended run on the stack of this JSON")
     chosen = parser.parse_args()
@@ -38,6 +39,10 @@ def main() -> int:
         from dovetail.execution.driving import drive_recorded
 
         return drive_recorded(chosen.address)
+    if chosen.in_graph:
+        from dovetail.execution.graph_worker import run_node
+
+        return int(run_node(chosen.address, chosen.invocation))
     from dovetail.execution.worker_elsewhere import run_step
 
     return int(run_step(chosen.address, chosen.invocation, chosen.attempt))

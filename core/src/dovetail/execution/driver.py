@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from dovetail.components.job import JobGraph, RunningJob
 from dovetail.components.orchestrator import Task
 from dovetail.errors import RunCancelled
 from dovetail.execution.attempt import commit
@@ -35,6 +36,8 @@ from dovetail.values.settings import Resources
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
+    from dovetail.execution.following import Following
+
 Listener = Callable[[str, Mapping[str, Any]], None]
 _WRITERS = 16  # records that are on their way to a store at once
 _PATIENCE = 5.0  # seconds that running steps have to end once the run is asked to stop
@@ -45,13 +48,21 @@ class Driver:
     """Drives one run in this process. `outcomes` holds what each invocation came to, by name."""
 
     def __init__(
-        self, workspace: Workspace, plan: Plan, definitions: Callable[[PlanStep], StepDefinition], listeners: Iterable[Listener] = ()
+        self,
+        workspace: Workspace,
+        plan: Plan,
+        definitions: Callable[[PlanStep], StepDefinition],
+        listeners: Iterable[Listener] = (),
+        *,
+        outcomes: Mapping[str, dict[str, Any]] | None = None,
+        whole_maps: bool = False,
     ) -> None:
+        """`outcomes`: of steps that ended before, or elsewhere. `whole_maps`: mapped steps are expanded elsewhere."""
         self.workspace = workspace
         self.plan = plan
         self.info = RunInfo.of(plan)
         self.records = workspace.ledger.run(plan.run_id)
-        self.outcomes: dict[str, dict[str, Any]] = {}
+        self.outcomes: dict[str, dict[str, Any]] = dict(outcomes or {})
         self.first_error: BaseException | None = None
         self.failed: str | None = None
         self.pool = WorkerPool()
@@ -68,6 +79,8 @@ class Driver:
         self._threads: StepThreads | None = None
         self._writers: Executor | None = None
         self._writing: dict[str, Future[bool]] = {}
+        self._whole_maps = whole_maps
+        self._handed: Following | None = None
         self._cancel = threading.Event()
         self._patience = 0.0
         self._stop_at_failure = plan.options.get("failure_policy", "stop") == "stop"
@@ -75,7 +88,7 @@ class Driver:
 
     def _wire(self) -> None:
         for step in self.plan.steps:
-            upstream = {name for name, _ in step.node.upstream()}
+            upstream = {name for name, _ in step.node.upstream() if name not in self.outcomes}
             self._waiting[step.invocation] = len(upstream)
             for name in upstream:
                 self._downstream.setdefault(name, []).append(step.invocation)
@@ -121,7 +134,7 @@ class Driver:
     def drive(self, start: Callable[[Task], None], *, slots: int, capacity: Resources | None = None) -> None:
         """See RunControl."""
         while self.has_work():
-            if self._reason_to_stop() is not None:
+            if self.reason_to_stop() is not None:
                 self._drop_pending()
             elif len(self._pending) == 1 and not self._running:
                 self._run_inline(start, self._pending.popleft())
@@ -131,6 +144,27 @@ class Driver:
             if self._running:
                 for task in self._that_ended():
                     self._ended(task)
+
+    def hand_over(self, start: Callable[[JobGraph], RunningJob]) -> None:
+        """See RunControl."""
+        from dovetail.execution.following import Following
+
+        try:
+            self._handed = self._handed or Following.begun(self, start)
+        except RunCancelled:
+            self.settle_open(Status.CANCELLED, "the run was cancelled")
+        else:
+            self._handed.until_it_ended()
+
+    def left(self) -> list[PlanStep]:
+        """The steps that have no outcome yet."""
+        return [step for name, step in self._steps.items() if name not in self.outcomes]
+
+    def ready(self) -> list[PlanStep]:
+        """Take the steps that could run, which nothing but an outcome from elsewhere settles any more."""
+        self._pending.extend(self._startable())
+        taken, self._pending = self._pending, deque()
+        return [task.step for task in taken]
 
     def _that_ended(self) -> Iterable[StepTask]:
         """A step that ended; once the run was asked to stop and its steps had time for it, all that still run."""
@@ -153,7 +187,7 @@ class Driver:
 
     def _drop_pending(self) -> None:
         while self._pending:
-            self._skip(self._pending.popleft().step, self._reason_to_stop() or "")
+            self.skip(self._pending.popleft().step, self.reason_to_stop() or "")
 
     def _run_inline(self, start: Callable[[Task], None], task: StepTask) -> None:
         self._starting(task)
@@ -196,7 +230,7 @@ class Driver:
             self.first_error = task.error
         if isinstance(task.error, KeyboardInterrupt):
             self.cancel()
-        self._settle(task.step, task.outcome)
+        self.settle(task.step, task.outcome)
 
     # -- what becomes ready --------------------------------------------------------------------------------------------
 
@@ -211,7 +245,9 @@ class Driver:
         if step.decision is Decision.TAKEN:
             self._take_over(step)
         elif (reason := self._reason_to_skip(step)) is not None:
-            self._skip(step, reason)
+            self.skip(step, reason)
+        elif step.node.mapped is not None and self._whole_maps:
+            return StepTask(self, step, {}, None)
         elif step.node.mapped is not None:
             self._expand(step)
         else:
@@ -223,7 +259,7 @@ class Driver:
         for name, given in step.node.inputs.items():
             found = resolve(given, self._output)
             if found is None:
-                self._skip(step, f"its input '{name}' was not given")
+                self.skip(step, f"its input '{name}' was not given")
                 return None
             inputs[name] = found
         key, entry = step.key, step.entry
@@ -236,7 +272,7 @@ class Driver:
         return None
 
     def _reason_to_skip(self, step: PlanStep) -> str | None:
-        stopping = self._reason_to_stop()
+        stopping = self.reason_to_stop()
         if stopping is not None:
             return stopping
         for name, _ in step.node.upstream():
@@ -248,7 +284,7 @@ class Driver:
                 return "its condition does not hold"
         return None
 
-    def _reason_to_stop(self) -> str | None:
+    def reason_to_stop(self) -> str | None:
         """Why no further step starts."""
         if self._cancel.is_set():
             return "the run was cancelled"
@@ -264,7 +300,7 @@ class Driver:
         outputs: Mapping[str, Any] = self.outcomes.get(invocation, {}).get("outputs", {})
         return outputs.get(output)
 
-    def _skip(self, step: PlanStep, reason: str) -> None:
+    def skip(self, step: PlanStep, reason: str) -> None:
         cancelled = self._cancel.is_set()
         now = time.time()
         status = Status.CANCELLED if cancelled else Status.SKIPPED
@@ -290,7 +326,7 @@ class Driver:
 
             self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="dovetail-write")
         self._writing[step.invocation] = self._writers.submit(commit, self.workspace, self.info, step, None, outcome)
-        self._settle(step, outcome)
+        self.settle(step, outcome)
 
     def settled(self) -> None:
         """Wait for records that are on their way. Raises what writing one raised."""
@@ -335,9 +371,10 @@ class Driver:
     def _commit(self, step: PlanStep, key: str | None, outcome: dict[str, Any]) -> None:
         if not commit(self.workspace, self.info, step, key, outcome):
             outcome = self.records.outcome(step.invocation) or outcome
-        self._settle(step, outcome)
+        self.settle(step, outcome)
 
-    def _settle(self, step: PlanStep, outcome: dict[str, Any]) -> None:
+    def settle(self, step: PlanStep, outcome: dict[str, Any]) -> None:
+        """Take an outcome that is recorded."""
         self.outcomes[step.invocation] = outcome
         status = Status(outcome["status"])
         if status in _ENDED_BADLY and self.failed is None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from dovetail.components.orchestrator import Orchestrator
+from dovetail.components.job import RunningJob
+from dovetail.errors import DovetailError
 from dovetail.ledger.ledger import Ledger
 from dovetail.ledger.runs import RunRecords
 from dovetail.planning.keys import references
 from dovetail.values.plan import Status
 
 _OF_THE_HEADER = ("id", "name", "pipeline", "stack", "created", "tags", "models", "resumes", "package", "parameters")
+
+
+Engine = Callable[[Mapping[str, Any]], RunningJob | None]
 
 
 def summary(header: Mapping[str, Any], outcomes: Mapping[str, Mapping[str, Any]], status: Status, ended: float) -> dict[str, Any]:
@@ -44,9 +48,10 @@ def status_of(outcomes: Mapping[str, Mapping[str, Any]]) -> Status:
     return Status.CACHED if Status.CACHED in statuses and Status.COMPLETED not in statuses else Status.COMPLETED
 
 
-def close_if_over(ledger: Ledger, run_id: str, orchestrator: Orchestrator | None) -> dict[str, Any] | None:
+def close_if_over(ledger: Ledger, run_id: str, engine: Engine) -> dict[str, Any] | None:
     """The run's last record, made now if all outcomes are there or its coordinator is gone; None while it goes on.
 
+    `engine`: what finds, by its record, the graph that a run was handed over as; None where that cannot be asked.
     Closing a run whose coordinator is gone gives each open step the outcome `interrupted`. Nothing is closed where that
     cannot be told, or by who may only read.
     """
@@ -58,7 +63,7 @@ def close_if_over(ledger: Ledger, run_id: str, orchestrator: Orchestrator | None
     if header is None:
         return None
     try:
-        return _close_if_over(ledger, records, header, orchestrator)
+        return _close_if_over(ledger, records, header, engine)
     except PermissionError:
         return None
     except OSError as error:
@@ -67,14 +72,14 @@ def close_if_over(ledger: Ledger, run_id: str, orchestrator: Orchestrator | None
         raise
 
 
-def _close_if_over(ledger: Ledger, records: RunRecords, header: Mapping[str, Any], orchestrator: Orchestrator | None) -> dict[str, Any] | None:
+def _close_if_over(ledger: Ledger, records: RunRecords, header: Mapping[str, Any], engine: Engine) -> dict[str, Any] | None:
     wanted = [step.invocation for step in records.plan().steps]
     outcomes = {name: outcome for name in wanted if (outcome := records.outcome(name)) is not None}
-    if len(outcomes) < len(wanted) and not _gone(records, header, orchestrator):
+    if len(outcomes) < len(wanted) and not _gone(records, header, engine):
         return None
     for name in wanted:
         if name not in outcomes:
-            outcomes[name] = _interrupt(records, name)
+            outcomes[name] = _left_open(records, name, outcomes)
     outcomes.update(_children(records, outcomes))
     _repair_cache(ledger, header, outcomes)
     models = (records.started() or header).get("models", {})
@@ -84,18 +89,32 @@ def _close_if_over(ledger: Ledger, records: RunRecords, header: Mapping[str, Any
     return records.finished()
 
 
-def _gone(records: RunRecords, header: Mapping[str, Any], orchestrator: Orchestrator | None) -> bool:
-    if header.get("driven", True):
-        return records.coordinator_gone(header)
-    return orchestrator is not None and orchestrator.alive(header) is False
+def _gone(records: RunRecords, header: Mapping[str, Any], engine: Engine) -> bool:
+    """Whether nothing works on the run any more."""
+    if not records.coordinator_gone(header):
+        return False
+    handed = records.handed_over()
+    if handed is None:
+        return True
+    try:
+        running = engine(handed)
+        return running is not None and running.wait(0) is not None
+    except (DovetailError, OSError):  # then it cannot be told
+        return False
 
 
-def _interrupt(records: RunRecords, name: str) -> dict[str, Any]:
+def _left_open(records: RunRecords, name: str, outcomes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What becomes of a step that nothing works on any more."""
     now = time.time()
     attempts = records.attempts(name)
     started = (records.attempt(name, attempts[-1]) or {}).get("started", now) if attempts else now
-    why = "the process that drove the run has gone"
-    records.commit(name, {"status": Status.INTERRUPTED.value, "why": why, "started": started, "ended": now, "inputs": {}, "outputs": {}})
+    failed = next((other for other, outcome in outcomes.items() if outcome["status"] == Status.FAILED), None)
+    status, why = Status.INTERRUPTED, "the process that drove the run has gone"
+    if records.handed_over() is not None:
+        why = "the engine's graph ended before it"
+        if failed is not None and not attempts:
+            status, why = Status.SKIPPED, f"step '{failed}' failed"
+    records.commit(name, {"status": status.value, "why": why, "started": started, "ended": now, "inputs": {}, "outputs": {}})
     return records.outcome(name) or {}
 
 

@@ -6,23 +6,24 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from dovetail.components.container_registry import ContainerRegistry, Credentials
-from dovetail.components.job import Job, RunningJob
+from dovetail.components.job import Job, JobGraph, RunningJob
+from dovetail.components.step_operator import StepOperator
 from dovetail.digest import of_bytes
 from dovetail.errors import RunCancelled, StepTimeout, WorkerLost
 from dovetail.execution.work import RunInfo
 from dovetail.ledger import layout
 from dovetail.ledger.runs import RunRecords
-from dovetail.planning.workspace import Workspace, run_address, settings_for
+from dovetail.planning.workspace import Workspace, run_address, runner_of, settings_for
 from dovetail.stack.handing import to_hand
 from dovetail.stack.references import redact
 from dovetail.values.plan import PlanStep
 from dovetail.values.settings import Resources
-from dovetail.worker import BEGINNING, worker_arguments
+from dovetail.worker import BEGINNING, node_arguments, worker_arguments
 
 _LOOK = 0.5  # seconds between two looks at whether the run is to stop
 _WITHOUT_ENGINE = 2.0  # seconds between two looks at the ledger while the engine does not answer
@@ -54,6 +55,34 @@ def job_of(workspace: Workspace, run: RunInfo, step: PlanStep, number: int, comp
     )
 
 
+def graph_of(workspace: Workspace, run: RunInfo, steps: Sequence[PlanStep], *, keep_going: bool) -> JobGraph:
+    """The jobs of these steps, each behind those of the others that it takes something from."""
+    names = {step.invocation: job_name(run, step.invocation, 1) for step in steps}
+    labels = labels_of(run)
+    return JobGraph(job_name(run, run.pipeline, 1), run.pipeline, run.run_id, [_node_of(workspace, run, step, names) for step in steps], keep_going, labels)
+
+
+def _node_of(workspace: Workspace, run: RunInfo, step: PlanStep, names: Mapping[str, str]) -> Job:
+    job = job_of(workspace, run, step, 1, "orchestrator")
+    return replace(
+        job,
+        command=node_arguments(run_address(workspace, run.run_id), step.invocation),
+        resources=Resources() if isinstance(runner_of(workspace, step.options), StepOperator) else job.resources,  # it waits for another's job
+        timeout=_in_all(step),
+        labels=labels_of(run, step),
+        after=[names[name] for name in dict.fromkeys(name for name, _ in step.node.upstream()) if name in names],
+        retries=step.retry.max_retries,
+    )
+
+
+def _in_all(step: PlanStep) -> float | None:
+    """Seconds that all attempts may take together; None where nothing bounds them."""
+    if step.timeout is None or step.node.mapped is not None:
+        return None
+    tries = step.retry.max_retries + 1
+    return BEGINNING + tries * (step.timeout + BEGINNING) + sum(step.retry.seconds_before(number) for number in range(1, tries))
+
+
 def _asked(resources: Resources, waive: Collection[str]) -> Resources:
     """Without what the stack waives: an engine that cannot give it is not to refuse the job for it."""
     waived = [name for name in asdict(resources) if {"resources", f"resources.{name}"} & set(waive)]
@@ -67,10 +96,14 @@ def _login(workspace: Workspace, image: str | None) -> Credentials | None:
     return found if found is not None and image is not None and image.startswith(f"{found.server}/") else None
 
 
-def labels_of(run: RunInfo, step: PlanStep, number: int) -> dict[str, str]:
+def labels_of(run: RunInfo, step: PlanStep | None = None, number: int | None = None) -> dict[str, str]:
     """Where a job comes from, as engines show it beside the job."""
-    said = {"run": run.run_id, "run-name": run.run_name, "pipeline": run.pipeline, "step": step.invocation, "attempt": str(number), "stack": run.stack["name"]}
-    tags = {f"tag.{tag}": "" for tag in (*run.tags, *step.options.get("tags", ()))}
+    said = {"run": run.run_id, "run-name": run.run_name, "pipeline": run.pipeline, "stack": run.stack["name"]}
+    if step is not None:
+        said["step"] = step.invocation
+    if number is not None:
+        said["attempt"] = str(number)
+    tags = {f"tag.{tag}": "" for tag in (*run.tags, *(step.options.get("tags", ()) if step is not None else ()))}
     return {f"dovetail.{name}": value for name, value in {**said, **tags}.items()}
 
 
@@ -81,7 +114,10 @@ def job_name(run: RunInfo, invocation: str, number: int) -> str:
     return f"{slug[: _LABEL - len(ending)].rstrip('-')}{ending}".lstrip("-")
 
 
-def started(start: Callable[[Job], RunningJob], job: Job, cancelled: Callable[[], bool]) -> RunningJob:
+_T = TypeVar("_T")
+
+
+def started(start: Callable[[_T], RunningJob], job: _T, cancelled: Callable[[], bool]) -> RunningJob:
     """What `start` gives. An engine that does not answer is asked again for a lease: who asks for the same job never has two of it.
 
     Raises WorkerLost, or RunCancelled.

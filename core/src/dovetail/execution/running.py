@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from dovetail.components.orchestrator import Orchestrator
+from dovetail.components.orchestrator import GraphOrchestrator, Orchestrator
 from dovetail.errors import ConfigurationError, DovetailError
 from dovetail.execution.attempt import flush_all
 from dovetail.execution.capture import capturing
@@ -65,10 +65,10 @@ def execute(
 
     KeyboardInterrupt is raised again after the run was closed as cancelled.
     """
-    driver = Driver(workspace, plan, definitions, listeners)
     orchestrator: Any = workspace.stack.build("orchestrator")
     if not isinstance(orchestrator, Orchestrator):
         raise ConfigurationError(f"Stack '{workspace.stack.name}' has no orchestrator.")
+    driver = Driver(workspace, plan, definitions, listeners, whole_maps=isinstance(orchestrator, GraphOrchestrator))
     driver.announce("dovetail_run_started", {"status": Status.RUNNING.value, "resumes": plan.resumes})
     nested = current() is not None
     me = process_identity()

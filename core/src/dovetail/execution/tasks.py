@@ -40,13 +40,14 @@ class Behind(Protocol):
 
 @dataclass
 class StepTask:
-    """`alone`: nothing else runs or could start while it does. After it ran, `outcome` is set, and `error` if it raised."""
+    """`alone`: nothing else runs or could start while it does. `made`: attempts that were made of it before. After it ran, `outcome` is set, and `error` if it raised."""
 
     driver: Behind
     step: PlanStep
     inputs: Mapping[str, Any]
     key: str | None
     alone: bool = False
+    made: int = 0
     outcome: dict[str, Any] | None = None
     error: BaseException | None = None
     _elsewhere: bool = False
@@ -108,7 +109,7 @@ class StepTask:
     def _run_away(self, ask: Callable[[int], Mapping[str, Any]]) -> None:
         """Have attempts made by another process, which answers whether another is to follow or that the outcome is there."""
         self.write_part()
-        number = 0
+        number = self.made
         while self.outcome is None:
             number += 1
             try:

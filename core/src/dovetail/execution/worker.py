@@ -59,7 +59,7 @@ class Worker:
         """What the run recorded of the step, ready to be performed here."""
         part = self.records.part(invocation)
         info = RunInfo.from_json(part["run"])
-        workspace = self._for(info)
+        workspace = self.workspace_for(info)
         step = PlanStep.from_json(part["step"])
         records, definition, key = self.records, definition_of(step), part.get("key")
         difference = _difference(step, definition, workspace, records) if key is not None else None
@@ -75,7 +75,8 @@ class Worker:
         part = self.records.part(invocation)
         return give_up(self.workspace, RunInfo.from_json(part["run"]), PlanStep.from_json(part["step"]), number, part["inputs"], error)
 
-    def _for(self, info: RunInfo) -> Workspace:
+    def workspace_for(self, info: RunInfo) -> Workspace:
+        """What the run works with, once its code is here."""
         if self.used != info.package:
             self.used = info.package
             use_package(self.workspace.ledger.records, info.package, info.root, elsewhere=self.elsewhere)

@@ -40,9 +40,26 @@ class RunRecords:
         path = f"{self.base}/plan.json"
         return plan_from(path, self.records.get(path))
 
+    def hand_over(self, record: Mapping[str, Any]) -> None:
+        """Record which graph of an engine the run is."""
+        self.records.create(f"{self.base}/engine.json", record)
+
+    def handed_over(self) -> dict[str, Any] | None:
+        return self.records.find(f"{self.base}/engine.json")
+
+    def write_node(self, invocation: str, record: Mapping[str, Any]) -> None:
+        """What the worker of a graph's job reads, before the step's inputs are there."""
+        self.records.create(f"{self.base}/steps/{invocation}/node.json", {**record, "format": self.records.format()})
+
+    def node(self, invocation: str) -> dict[str, Any]:
+        return self._own(invocation, "node")
+
     def part(self, invocation: str) -> dict[str, Any]:
         """A step's own part of the plan, which its worker reads instead of the whole."""
-        path = f"{self.base}/steps/{invocation}/plan.json"
+        return self._own(invocation, "plan")
+
+    def _own(self, invocation: str, which: str) -> dict[str, Any]:
+        path = f"{self.base}/steps/{invocation}/{which}.json"
         try:
             part = parse(path, self.records.store.read(path))
         except FileNotFoundError:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -14,12 +11,10 @@ from dataclasses import field
 from pathlib import Path
 from typing import IO, ClassVar
 
-from dovetail.components import Capability, Job, RunningJob, StepOperator
+from dovetail.components import Capability, Job, RunningJob, RunningProcess, StepOperator
 from dovetail.errors import ConfigurationError
 
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "DOVETAIL_HOME", "DOVETAIL_CACHE", "DOVETAIL_PLUGINS")
-_GRACE = 3.0  # seconds between asking a process to end and ending it; less than a run waits for steps that it asked to stop
-_SHOWN = 2000  # characters of what it said
 
 
 class LocalStepOperator(StepOperator):
@@ -44,7 +39,7 @@ class LocalStepOperator(StepOperator):
         return True
 
     def __post_init__(self) -> None:
-        self._started: weakref.WeakValueDictionary[str, _RunningProcess] = weakref.WeakValueDictionary()
+        self._started: weakref.WeakValueDictionary[str, _ProcessInFolder] = weakref.WeakValueDictionary()
 
     def start(self, job: Job) -> RunningJob:
         if job.name in self._started:
@@ -62,47 +57,15 @@ class LocalStepOperator(StepOperator):
             said.close()
             folder.cleanup()
             raise ConfigurationError(f"Step operator '{self.name}': {self.python} cannot be started: {error}") from error
-        self._started[job.name] = running = _RunningProcess(process, said, folder)
+        self._started[job.name] = running = _ProcessInFolder(process, said, folder)
         return running
 
 
-class _RunningProcess(RunningJob):
+class _ProcessInFolder(RunningProcess):
     def __init__(self, process: subprocess.Popen[bytes], said: IO[bytes], folder: tempfile.TemporaryDirectory[str]) -> None:
+        super().__init__(process, said)
         self._folder = folder
-        self._process = process
-        self._said = said
-
-    @property
-    def address(self) -> str:
-        return f"process {self._process.pid} on {os.uname().nodename}"
-
-    def wait(self, seconds: float) -> int | None:
-        try:
-            return self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return None
-
-    def stop(self) -> None:
-        if self._process.poll() is not None:
-            return
-        atexit.register(self._kill)  # a program that is stopped itself does not wait for this thread
-        self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_GRACE)
-        self._kill()
-        atexit.unregister(self._kill)
-        self._process.wait()
-
-    def _kill(self) -> None:
-        """With what the step started."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-
-    def explain(self) -> str:
-        file = self._said.fileno()  # the process writes at the same position, so this one does not move it
-        said = os.pread(file, _SHOWN, max(0, os.fstat(file).st_size - _SHOWN)).decode("utf-8", "replace").strip()
-        return f"It said last:\n{said}" if said else ""
 
     def close(self) -> None:
-        self._said.close()
+        super().close()
         self._folder.cleanup()
