@@ -181,20 +181,20 @@ def test_a_worker_that_froze_is_noticed_by_its_silence_and_the_next_attempt_coun
 def test_a_frozen_worker_that_wakes_up_later_changes_nothing(
     elsewhere, make_module, short_leases, monkeypatch, check_store, store_root, which, status
 ) -> None:
-    kept: list[step_operator._RunningProcess] = []
+    kept: list[step_operator._ProcessInFolder] = []
     start = step_operator.LocalStepOperator.start
     with monkeypatch.context() as powerless:  # an engine that cannot end it
         powerless.setattr(step_operator.LocalStepOperator, "start", lambda self, job: kept.append(start(self, job)) or kept[-1])
-        powerless.setattr(step_operator._RunningProcess, "stop", lambda self: None)
-        powerless.setattr(step_operator._RunningProcess, "close", lambda self: None)
+        powerless.setattr(step_operator._ProcessInFolder, "stop", lambda self: None)
+        powerless.setattr(step_operator._ProcessInFolder, "close", lambda self: None)
         try:
             make_module(_TROUBLED).p(which, "freezes")
         except RunFailed:
             assert status == "failed"
     run = Client().list_runs()[0]
     before = Client().ledger.run(run.id).outcome("troubled")
-    kept[0]._process.send_signal(signal.SIGCONT)
-    kept[0]._process.wait(60)
+    kept[0].process.send_signal(signal.SIGCONT)
+    kept[0].process.wait(60)
     for running in kept:
         running.close()
     assert Client().ledger.run(run.id).outcome("troubled") == before

@@ -67,7 +67,7 @@ _FLOW = """
 def away(monkeypatch):
     """Has the engine answer no question on a worker, of those that `which` names, from its first second until `seconds` have passed."""
     monkeypatch.setattr(jobs, "_WITHOUT_ENGINE", 0.3)
-    wait, stop, explain, close = (getattr(step_operator._RunningProcess, name) for name in ("wait", "stop", "explain", "close"))
+    wait, stop, explain, close = (getattr(step_operator._ProcessInFolder, name) for name in ("wait", "stop", "explain", "close"))
     kept = []
     begun = time.monotonic()
 
@@ -83,13 +83,13 @@ def away(monkeypatch):
             return asked
 
         for name, call in (("wait", wait), ("stop", stop), ("explain", explain), ("close", close)):
-            monkeypatch.setattr(step_operator._RunningProcess, name, or_away(call))
+            monkeypatch.setattr(step_operator._ProcessInFolder, name, or_away(call))
 
     yield be_away
     for running in kept:
-        if running._process.poll() is None:
-            running._process.kill()
-        running._process.wait()
+        if running.process.poll() is None:
+            running.process.kill()
+        running.process.wait()
         close(running)
 
 
@@ -120,7 +120,7 @@ def test_a_worker_that_goes_with_its_engine_is_lost_within_two_leases(elsewhere,
         running = start(self, job)
         if "slow-" in job.name:
             elsewhere.pid()
-            running._process.kill()
+            running.process.kill()
         return running
 
     monkeypatch.setattr(step_operator.LocalStepOperator, "start", killed_in_a_moment)

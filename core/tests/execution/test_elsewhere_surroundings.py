@@ -222,8 +222,8 @@ def test_the_engines_own_log_has_no_secret_either_also_of_components_that_the_st
     programs.run("-c", f"import sys; sys.argv = ['dovetail', 'secret', 'set', 'tracker', 'key={KEPT}']; from dovetail.cli import main; main()")
     (elsewhere.place / "key").write_text(KEPT)
     said: list[str] = []
-    close = step_operator._RunningProcess.close
-    monkeypatch.setattr(step_operator._RunningProcess, "close", lambda self: said.append(self.explain()) or close(self))
+    close = step_operator._ProcessInFolder.close
+    monkeypatch.setattr(step_operator._ProcessInFolder, "close", lambda self: said.append(self.explain()) or close(self))
     without_tracker = _WHISPERING.replace("experiment_tracker=True, ", "").replace("        log_metrics(a=1)\n", "")
     run = make_module(without_tracker).p.with_options(stack="kept")("returns")
     assert said == ["It said last:\nit says ********"]

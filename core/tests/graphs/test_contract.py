@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from dovetail.testing import OrchestratorContract
+from dovetail.testing import GraphOrchestratorContract
 
 
-class TestGraphEngine(OrchestratorContract):
+class TestGraphEngine(GraphOrchestratorContract):
     @pytest.fixture
     def orchestrator(self, graph_engine: Any, variables: dict[str, str], tmp_path: Path) -> Any:
         return graph_engine.GraphEngine(folder=tmp_path / "graphs", variables=variables)

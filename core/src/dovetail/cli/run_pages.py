@@ -89,6 +89,7 @@ def page(run: Run) -> dict[str, Any]:
         "models": dict(run.models),
         "tags": list(run.tags),
         "resumes": run.resumes,
+        "engine": run.engine_address,
         "code": (run.query.ledger.run(run.id).header() or {}).get("code"),
         "error": run.error,
         "steps": {name: _step_page(step) for name, step in run.steps.items()},
@@ -145,6 +146,7 @@ def lines(run: Run) -> Iterator[str]:
         "tags": run.tags,
         "resumes": run.resumes,
         "by": _who(run),
+        "engine": run.engine_address,
         "code": _code(run),
     }
     yield from (f"  {name + ':':<12} {shown(value)}" for name, value in facts.items() if value)

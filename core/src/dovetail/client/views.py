@@ -274,6 +274,12 @@ class Run:
         """What was planned, with the reasons."""
         return self.query.ledger.run(self.id).plan()
 
+    @cached_property
+    def engine_address(self) -> str | None:
+        """What an engine calls the graph that the run was handed over as; None where a process drives the run."""
+        handed = self.query.ledger.run(self.id).handed_over()
+        return handed["address"] if handed is not None else None
+
     @property
     def name(self) -> str:
         return str(self.header["name"])

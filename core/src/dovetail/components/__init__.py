@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dovetail.components.model_deployer import ModelDeployer as ModelDeployer
     from dovetail.components.model_registry import ModelRegistry as ModelRegistry
     from dovetail.components.model_registry import RegistryEntry as RegistryEntry
+    from dovetail.components.object_store import ObjectStore as ObjectStore
     from dovetail.components.orchestrator import GraphOrchestrator as GraphOrchestrator
     from dovetail.components.orchestrator import Orchestrator as Orchestrator
     from dovetail.components.orchestrator import RunControl as RunControl
@@ -55,6 +56,7 @@ _HOMES = {
     "Level": "dovetail.components.alerter",
     "ModelDeployer": "dovetail.components.model_deployer",
     "ModelRegistry": "dovetail.components.model_registry",
+    "ObjectStore": "dovetail.components.object_store",
     "Orchestrator": "dovetail.components.orchestrator",
     "RegistryEntry": "dovetail.components.model_registry",
     "RunControl": "dovetail.components.orchestrator",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from dovetail.components.component import Capability, Component
+from dovetail.values.settings import Resources
 
 
 class Runner(Component):
@@ -28,3 +29,7 @@ class Runner(Component):
     def shares_folders(self) -> bool:
         """Whether its workers find folders of the submitter's machine at the same paths: those of each job."""
         return Capability.REMOTE not in self.capabilities
+
+    def ill_fitting(self, resources: Resources, settings: Mapping[str, Any]) -> Sequence[str]:
+        """What of this it has no machine for, one sentence each. `settings`: what the step has for this very component."""
+        return ()

@@ -112,7 +112,9 @@ def _left_open(records: RunRecords, name: str, outcomes: Mapping[str, Mapping[st
     status, why = Status.INTERRUPTED, "the process that drove the run has gone"
     if records.handed_over() is not None:
         why = "the engine's graph ended before it"
-        if failed is not None and not attempts:
+        if records.cancelled():
+            status, why = Status.CANCELLED, "the run was cancelled"
+        elif failed is not None and not attempts:
             status, why = Status.SKIPPED, f"step '{failed}' failed"
     records.commit(name, {"status": status.value, "why": why, "started": started, "ended": now, "inputs": {}, "outputs": {}})
     return records.outcome(name) or {}

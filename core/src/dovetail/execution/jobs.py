@@ -7,7 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, NoReturn, TypeVar
 
 from dovetail.components.container_registry import ContainerRegistry, Credentials
@@ -18,7 +18,7 @@ from dovetail.errors import RunCancelled, StepTimeout, WorkerLost
 from dovetail.execution.work import RunInfo
 from dovetail.ledger import layout
 from dovetail.ledger.runs import RunRecords
-from dovetail.planning.workspace import Workspace, run_address, runner_of, settings_for
+from dovetail.planning.workspace import Workspace, run_address, runner_of, settings_for, without_waived
 from dovetail.stack.handing import to_hand
 from dovetail.stack.references import redact
 from dovetail.values.plan import PlanStep
@@ -37,7 +37,7 @@ def job_of(workspace: Workspace, run: RunInfo, step: PlanStep, number: int, comp
     """The job of one attempt. `component_type`: whether the orchestrator or the step operator is to start it."""
     stack = workspace.stack
     environ = os.environ
-    components = [component for kind in stack.components if (component := stack.build(kind)) is not None]
+    components = stack.present()
     wanted = {name for component in components for name in component.credential_variables}
     return Job(
         name=job_name(run, step.invocation, number),
@@ -48,7 +48,7 @@ def job_of(workspace: Workspace, run: RunInfo, step: PlanStep, number: int, comp
         credentials={name: environ[name] for name in sorted(wanted) if name in environ},
         login=_login(workspace, step.image),
         folders=tuple(dict.fromkeys(folder.absolute() for component in components for folder in component.local_folders())),
-        resources=_asked(step.resources, stack.waive),
+        resources=without_waived(step.resources, stack.waive),
         timeout=step.timeout,
         labels=labels_of(run, step, number),
         settings=settings_for(workspace, step.options, component_type),
@@ -81,12 +81,6 @@ def _in_all(step: PlanStep) -> float | None:
         return None
     tries = step.retry.max_retries + 1
     return BEGINNING + tries * (step.timeout + BEGINNING) + sum(step.retry.seconds_before(number) for number in range(1, tries))
-
-
-def _asked(resources: Resources, waive: Collection[str]) -> Resources:
-    """Without what the stack waives: an engine that cannot give it is not to refuse the job for it."""
-    waived = [name for name in asdict(resources) if {"resources", f"resources.{name}"} & set(waive)]
-    return replace(resources, **dict.fromkeys(waived)) if waived else resources
 
 
 def _login(workspace: Workspace, image: str | None) -> Credentials | None:

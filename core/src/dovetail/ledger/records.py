@@ -37,8 +37,12 @@ class Records:
             found = self.find(layout.FORMAT)
             if found is None and create:
                 made = {"store": os.urandom(16).hex(), "layout": layout.LAYOUT, "hash": digest.HASH_NAME}
-                self.create(layout.FORMAT, made)
-                found = self.find(layout.FORMAT)
+                found = made if self.create(layout.FORMAT, made) else self.find(layout.FORMAT)
+                if found is None:
+                    raise StoreError(
+                        f"The store says of {layout.FORMAT} both that it is there and that it is not, so its answers are old ones. Try again; "
+                        "if it goes on, see to it that no cache stands between here and the store."
+                    )
             if found is None:
                 return {}
             self._format = _supported(found)

@@ -11,7 +11,7 @@ from dovetail.components.runner import Runner
 from dovetail.errors import DovetailError, PreflightFailed
 from dovetail.graph.definition import importable
 from dovetail.planning.elsewhere import elsewhere_problems
-from dovetail.planning.workspace import Workspace, addressed, runner_of, runs_images
+from dovetail.planning.workspace import Workspace, addressed, runner_of, runs_images, settings_for, without_waived
 from dovetail.values.amounts import bytes_in_words
 from dovetail.values.encoding import SESSION
 from dovetail.values.plan import Decision, Plan, PlanStep
@@ -98,7 +98,11 @@ def _engines_away(plan: Plan, orchestrator: Orchestrator, workspace: Workspace) 
 def _option_problems(step: PlanStep, runner: Runner, workspace: Workspace) -> Iterator[str]:
     yield from _missing_components(step, workspace)
     yield from _unsupported(step, runner, set(workspace.stack.waive))
-    yield from _settings_problems(step, workspace)
+    wrong = list(_settings_problems(step, workspace))
+    yield from wrong
+    if not wrong:
+        wanted, settings = without_waived(step.resources, workspace.stack.waive), settings_for(workspace, step.options, runner.component_type)
+        yield from (f"Step '{step.invocation}': {problem}" for problem in runner.ill_fitting(wanted, settings))
 
 
 def _unimportable(step: PlanStep, runner: Runner) -> Iterator[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dovetail.components.runner import Runner
@@ -21,6 +21,7 @@ from dovetail.stack.resolving import resolve_stack
 from dovetail.stack.stack import Stack
 from dovetail.values.imports import RecordedTypes
 from dovetail.values.project import Project, find_project
+from dovetail.values.settings import Resources
 from dovetail.worker import address_of
 
 if TYPE_CHECKING:
@@ -133,3 +134,9 @@ def run_address(workspace: Workspace, run_id: str) -> str:
     """The one address that a worker of the run needs."""
     flavor = workspace.stack.components["artifact_store"].flavor
     return address_of(flavor, workspace.stack.anchored("artifact_store"), layout.run(run_id))
+
+
+def without_waived(resources: Resources, waive: Collection[str]) -> Resources:
+    """Without what the stack waives: an engine that cannot give it is not to refuse the step for it."""
+    waived = [name for name in asdict(resources) if {"resources", f"resources.{name}"} & set(waive)]
+    return replace(resources, **dict.fromkeys(waived)) if waived else resources

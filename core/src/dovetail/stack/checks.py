@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 from dovetail.components.artifact_store import ArtifactStore
@@ -12,7 +13,7 @@ from dovetail.stack.references import redact
 from dovetail.stack.stack import ComponentSpec, Stack
 
 OBLIGATORY = ("orchestrator", "artifact_store")
-DEADLINE = 10.0  # seconds for each component
+DEADLINE = 10.0  # seconds for all components, which are checked at the same time
 
 
 def check_stack(stack: Stack, deadline: float = DEADLINE) -> list[str]:
@@ -37,8 +38,9 @@ def _all_found(stack: Stack, checks: Sequence[_Check], deadline: float) -> list[
     for check in checks:
         check.start()
     problems: list[str] = []
+    until = time.monotonic() + deadline
     for check in checks:
-        check.join(deadline)
+        check.join(max(until - time.monotonic(), 0.0))
         problems += check.found(deadline)
     return [redact(problem, stack.secrets()) for problem in problems]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Iterable, Mapping
@@ -86,6 +87,14 @@ class Stack:
             if kind not in self._built:
                 self._built[kind] = self._make(self.components[kind], {})
             return self._built[kind]
+
+    def present(self) -> list[Component]:
+        """All components; elsewhere those that can be made there."""
+        made: list[Component] = []
+        for kind in self.components:
+            with contextlib.suppress(*(DovetailError,) if self.elsewhere else ()):
+                made += [component for component in [self.build(kind)] if component is not None]
+        return made
 
     @overload
     def with_settings(self, component: type[C], settings: Mapping[str, Any] = ...) -> C | None: ...
@@ -181,9 +190,10 @@ class Stack:
     def anchored_snapshot(self) -> dict[str, Json]:
         """The snapshot for a process that does not have the project: paths, those by default too, are absolute."""
         snapshot = self.snapshot()
-        for kind, entry in cast(dict[str, Any], snapshot["components"]).items():
-            component, configuration = self.build(kind), entry["configuration"]
-            for name, value in component.configuration().items() if component is not None else ():
+        entries = cast(dict[str, Any], snapshot["components"])
+        for component in self.present():
+            configuration = entries[component.component_type]["configuration"]
+            for name, value in component.configuration().items():
                 if isinstance(value, Path) and not has_reference(configuration.get(name)):
                     configuration[name] = str(value)
         return snapshot

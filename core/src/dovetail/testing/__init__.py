@@ -37,10 +37,12 @@ if TYPE_CHECKING:
     from dovetail.testing.faults import lost_worker as lost_worker
     from dovetail.testing.faults import refused_credentials as refused_credentials
     from dovetail.testing.faults import slow_store as slow_store
+    from dovetail.testing.graph_orchestrator import GraphOrchestratorContract as GraphOrchestratorContract
     from dovetail.testing.image_builder import ImageBuilderContract as ImageBuilderContract
     from dovetail.testing.materializer import MaterializerContract as MaterializerContract
     from dovetail.testing.model_deployer import ModelDeployerContract as ModelDeployerContract
     from dovetail.testing.model_registry import ModelRegistryContract as ModelRegistryContract
+    from dovetail.testing.object_store import ObjectStoreContract as ObjectStoreContract
     from dovetail.testing.orchestrator import OrchestratorContract as OrchestratorContract
     from dovetail.testing.plugin import PluginContract as PluginContract
     from dovetail.testing.secret_store import SecretStoreContract as SecretStoreContract
@@ -57,10 +59,12 @@ _HOMES = {
     "Contract": "contract",
     "Delivered": "alerter",
     "ExperimentTrackerContract": "experiment_tracker",
+    "GraphOrchestratorContract": "graph_orchestrator",
     "ImageBuilderContract": "image_builder",
     "MaterializerContract": "materializer",
     "ModelDeployerContract": "model_deployer",
     "ModelRegistryContract": "model_registry",
+    "ObjectStoreContract": "object_store",
     "OrchestratorContract": "orchestrator",
     "PluginContract": "plugin",
     "FakeAlerter": "fakes",

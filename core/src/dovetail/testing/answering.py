@@ -28,7 +28,20 @@ def ask(deployer: Any, handle: dict[str, Any], rows: list[list[float]]) -> list[
     return [deployer.status(handle).value, deployer.predict(handle, rows)]
 
 
-QUESTIONS = {question.__name__: question for question in (create_many, ask)}
+def move_large(store: Any, path: str, source: str, target: str) -> int:
+    """Make an object of a file and fetch it; gives by how many bytes this process grew at the most."""
+    import resource  # not on every system
+
+    assert isinstance(store, ArtifactStore)
+    store.create("warm", b"x")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert store.create(path, Path(source))
+    store.fetch(path, Path(target))
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return grown * (1 if sys.platform == "darwin" else 1024)
+
+
+QUESTIONS = {question.__name__: question for question in (create_many, ask, move_large)}
 
 
 def main() -> None:

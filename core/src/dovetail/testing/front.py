@@ -46,7 +46,7 @@ class Fault:
     """What becomes of a request. `delay`: seconds before its answer. `answer`: status and body in place of asking the server.
 
     `drop`: the connection ends before the server is asked. `lose`: it ends instead of the answer, half of it being `cut` sent first.
-    `stale`: the answer that the same question got before, if there was one. `without`: a header that the server does not get to see.
+    `stale`: the answer that the same question got before, if there was one. `without`: a header or parameter that the server does not get to see.
     """
 
     delay: float = 0.0
@@ -210,7 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
             if self._onward is None or fresh:
                 self._onward = http.client.HTTPConnection("127.0.0.1", self.server_port, timeout=60)
             try:
-                self._onward.request(self.command, self.path, body, headers)
+                self._onward.request(self.command, _without(self.path, fault.without), body, headers)
                 answer = self._onward.getresponse()
                 return answer.status, {name: value for name, value in answer.getheaders() if name.lower() not in _HOP}, answer.read()
             except (OSError, http.client.HTTPException):
@@ -237,3 +237,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self._onward is not None:
             self._onward.close()
         super().finish()
+
+
+def _without(path: str, parameter: str) -> str:
+    """The path and query, but for that parameter."""
+    before, mark, query = path.partition("?")
+    left = [pair for pair in query.split("&") if pair.partition("=")[0] != parameter]
+    return f"{before}?{'&'.join(left)}" if mark and left else before
