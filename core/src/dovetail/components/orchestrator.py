@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol
 from dovetail.components.job import Job, JobGraph, RunningJob
 from dovetail.components.runner import Runner
 from dovetail.values.plan import Plan
-from dovetail.values.settings import Resources
+from dovetail.values.settings import Resources, Schedule
 
 
 class Task(Protocol):
@@ -78,3 +78,14 @@ class GraphOrchestrator(Orchestrator):
 
     def submit(self, plan: Plan, run: RunControl) -> None:
         run.hand_over(self.start)
+
+    def schedule(self, name: str, schedule: Schedule, graph: JobGraph) -> str:
+        """Have the engine's own clock start the graph; gives what the engine calls that. One of that name is replaced.
+
+        For engines that state the capability `schedules`. The graph is of one job, which plans a run of its own each time.
+        """
+        raise NotImplementedError(f"{type(self).__name__} states no schedules")
+
+    def unschedule(self, address: str) -> None:
+        """End it; no error when there is none."""
+        raise NotImplementedError(f"{type(self).__name__} states no schedules")
