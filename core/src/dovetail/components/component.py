@@ -120,8 +120,8 @@ def _refuse_fields_named_as_methods(cls: type[Any]) -> None:
 
 
 def _field_names(cls: type) -> tuple[str, ...]:
-    names: tuple[str, ...] | None = cls.__dict__.get("_names")
+    names: tuple[str, ...] | None = cls.__dict__.get("__configuration_fields__")
     if names is None:
         names = tuple(field.name for field in dataclasses.fields(cls))
-        cls._names = names  # type: ignore[attr-defined]
+        cls.__configuration_fields__ = names  # type: ignore[attr-defined]  # its own attributes are free to begin with one '_'
     return names

@@ -33,6 +33,9 @@ class ContainerRegistry(Component):
     def find(self, reference: str) -> str | None:
         """The digest of an image that it holds, None for one that it does not. Raises ImageError where it cannot tell."""
 
+    def make_place(self, reference: str) -> None:  # noqa: B027  # most registries take whatever is pushed
+        """Called before an image is pushed: make what it takes, such as a repository. Raises ImageError."""
+
     @abstractmethod
     def credentials(self) -> Credentials | None:
         """For pushing to it and pulling from it; None where clients need none, or have their own. Raises ImageError where there should be some."""

@@ -10,9 +10,14 @@ from dovetail.values.settings import Resources
 
 
 class Runner(Component):
-    """`capabilities` say which of a step's settings it honours. `runs_images`: workers run in container images, so steps need one."""
+    """`capabilities` say which of a step's settings it honours. `runs_images`: workers run in container images, so steps need one.
+
+    `shows_variables`: who may look at its jobs sees their variables, so that they hold no secret; workers fetch what they need from the
+    stack's secret store, by credentials of their own.
+    """
 
     runs_images: ClassVar[bool] = False
+    shows_variables: ClassVar[bool] = False
 
     def default_image(self) -> str | None:
         """The image for steps whose environment asks for nothing; None has one built."""

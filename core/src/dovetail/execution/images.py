@@ -52,6 +52,7 @@ def provide_image(spec: ImageSpec, reference: str, workspace: Workspace, say: Ca
             builder.build(Path(folder), reference)
     if registry is not None:
         say(f"Pushing image {reference}")
+        registry.make_place(reference)
         builder.push(reference, registry)
     say(f"Image {reference} is there after {time.monotonic() - began:.1f} s")
     return built

@@ -19,7 +19,7 @@ from dovetail.execution.work import RunInfo
 from dovetail.ledger import layout
 from dovetail.ledger.runs import RunRecords
 from dovetail.planning.workspace import Workspace, run_address, runner_of, settings_for, without_waived
-from dovetail.stack.handing import to_hand
+from dovetail.stack.handing import to_hand, to_show
 from dovetail.stack.references import redact
 from dovetail.values.plan import PlanStep
 from dovetail.values.settings import Resources
@@ -36,16 +36,17 @@ _LABEL = 63  # characters of a name that every engine takes
 def job_of(workspace: Workspace, run: RunInfo, step: PlanStep, number: int, component_type: str) -> Job:
     """The job of one attempt. `component_type`: whether the orchestrator or the step operator is to start it."""
     stack = workspace.stack
-    environ = os.environ
     components = stack.present()
-    wanted = {name for component in components for name in component.credential_variables}
+    configurations = [spec.configuration for spec in stack.components.values()]
+    shown = bool(getattr(stack.build(component_type), "shows_variables", False))
+    wanted = {name for component in components for name in component.credential_variables if not shown}
     return Job(
         name=job_name(run, step.invocation, number),
         command=worker_arguments(run_address(workspace, run.run_id), step.invocation, number),
         image=step.image,
-        variables=dict(step.environment.env),
-        secrets=to_hand([spec.configuration for spec in stack.components.values()], stack.secret),
-        credentials={name: environ[name] for name in sorted(wanted) if name in environ},
+        variables={**(to_show(configurations) if shown else {}), **step.environment.env},
+        secrets=to_hand(configurations, stack.secret) if not shown else {},
+        credentials={name: os.environ[name] for name in sorted(wanted) if name in os.environ},
         login=_login(workspace, step.image),
         folders=tuple(dict.fromkeys(folder.absolute() for component in components for folder in component.local_folders())),
         resources=without_waived(step.resources, stack.waive),

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
+from typing import ClassVar, Literal
 
 from dovetail.components import Secret, SecretStore
 from dovetail.errors import ConfigurationError, NameRefused, NotFound
@@ -17,6 +18,8 @@ from dovetail.values.project import user_folder
 
 class LocalSecretStore(SecretStore):
     """One JSON file for each secret: the folder has mode 0700, a file 0600."""
+
+    confined: ClassVar[Literal["process", "machine"] | None] = "machine"
 
     path: Path | None = field(
         default=None, metadata={"help": "The folder; by default `secrets` in the user's own Dovetail folder."}

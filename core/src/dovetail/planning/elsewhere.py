@@ -18,6 +18,8 @@ def elsewhere_problems(step: PlanStep, runner: Runner, workspace: Workspace) -> 
             f"Step '{step.invocation}' runs elsewhere, by {_title(runner)}, and {step.node.source} cannot be imported there. "
             f"Define the step at module level."
         )
+    if runner.shows_variables:
+        yield from _would_be_seen(runner, workspace)
     stack = workspace.stack
     wanted = {"artifact_store", *(kind for kind in ("experiment_tracker", "model_deployer") if kind in stack.components and step.options.get(kind))}
     shared = runner.shares_folders()
@@ -32,6 +34,29 @@ def elsewhere_problems(step: PlanStep, runner: Runner, workspace: Workspace) -> 
             yield (
                 f"{_title(component)} keeps things in {component.local_folders()[0]}, a folder of this machine, which workers of {_title(runner)} "
                 f"do not see. Use one that they can reach."
+            )
+
+
+_OF_THE_SUBMITTER = ("orchestrator", "step_operator", "image_builder", "container_registry")  # types that no worker asks
+
+
+def _would_be_seen(runner: Runner, workspace: Workspace) -> Iterator[str]:
+    """Secrets that a worker would need and could be given only where others see them."""
+    stack = workspace.stack
+    kept = stack.secret_store()
+    private = bool(kept.confined or kept.local_folders())
+    for kind, spec in stack.components.items():
+        variables, secrets = stack.references_of(kind) if kind not in _OF_THE_SUBMITTER else (set(), set())
+        told = f"and who may look at jobs of {_title(runner)} sees their variables"
+        for variable in sorted(variables):
+            yield (
+                f"{spec.title} takes a secret from ${{{variable}}}, {told}. Leave the field out, so that workers use credentials of "
+                f"their own, or keep it in a secret store that they can reach, as {{{{ name.key }}}}."
+            )
+        for name, key in sorted(secrets if private else ()):
+            yield (
+                f"{spec.title} refers to {{{{ {name}.{key} }}}}, which secret store '{kept.name}' keeps on this machine, {told}. "
+                f"Add a secret store to the stack that workers can reach, and put it there."
             )
 
 

@@ -28,6 +28,12 @@ def to_hand(
     return {**found, VARIABLE: json.dumps(values)} if values else found
 
 
+def to_show(configurations: Sequence[Mapping[str, Any]], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Variables that these refer to, for a worker whose variables anybody may see. No field that is secret is to be among them."""
+    variables, _ = mentioned(configurations)
+    return {name: environ[name] for name in sorted(variables) if name in environ}
+
+
 def take(environ: MutableMapping[str, str] = os.environ) -> None:
     """Keep what was handed to this process, and let nothing that it starts inherit it."""
     said = environ.pop(VARIABLE, None)

@@ -18,7 +18,7 @@ from dovetail.registry import Registry
 from dovetail.stack.configuration import constructor_arguments
 from dovetail.stack.fields import field_types, mentions, secret_fields
 from dovetail.stack.handing import all_handed, handed
-from dovetail.stack.references import HIDDEN, References, has_reference, redact
+from dovetail.stack.references import HIDDEN, References, has_reference, mentioned, redact
 from dovetail.values.encoding import Json
 from dovetail.values.project import Project
 
@@ -175,6 +175,13 @@ class Stack:
             else value
             for key, value in spec.configuration.items()
         }
+
+    def references_of(self, component_type: str) -> tuple[set[str], set[tuple[str, str]]]:
+        """The variables and the (secret, key) pairs that fields of a component take secret values from."""
+        spec = self.components[component_type]
+        secret = secret_fields(self.registry.declared_class(component_type, spec.flavor))
+        variables, _ = mentioned({name: value for name, value in spec.configuration.items() if name in secret})
+        return variables, mentioned(spec.configuration)[1]
 
     def secrets(self) -> frozenset[str]:
         """Every secret value that components made so far were given, or that this process was, to be hidden by `redact`."""
