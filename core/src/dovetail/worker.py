@@ -39,17 +39,25 @@ def address_of(flavor: str, configuration: Mapping[str, Any], run_path: str) -> 
 
 def read_address(address: str) -> tuple[str, dict[str, Any], str]:
     """(flavor, configuration, run id). Raises ConfigurationError for what is no run's address."""
-    from urllib.parse import parse_qsl, urlsplit
+    flavor, configuration, path = read_store_address(address)
+    run_id = path.rpartition("/")[2]
+    if not path.startswith("runs/") or not run_id:
+        raise ConfigurationError(f"{address[:80]!r} is no run's address; it looks like local:///runs/<day>/<run id>?path=….")
+    return flavor, configuration, run_id
+
+
+def read_store_address(address: str) -> tuple[str, dict[str, Any], str]:
+    """(flavor, configuration, path in the store). Raises ConfigurationError for what is no address."""
+    from urllib.parse import parse_qsl, unquote, urlsplit
 
     parts = urlsplit(address)
-    run_id = parts.path.rpartition("/")[2]
-    if not parts.scheme or not parts.path.startswith("/runs/") or not run_id:
-        raise ConfigurationError(f"{address[:80]!r} is no run's address; it looks like local:///runs/<day>/<run id>?path=….")
+    if not parts.scheme or not parts.path.startswith("/"):
+        raise ConfigurationError(f"{address[:80]!r} is no address; it looks like local:///runs/<day>/<run id>?path=….")
     try:
         configuration = {name: json.loads(value) for name, value in parse_qsl(parts.query)}
     except ValueError as error:
-        raise ConfigurationError(f"The query of the run's address is damaged: {error}.") from error
-    return parts.scheme, configuration, run_id
+        raise ConfigurationError(f"The query of the address {address[:80]!r} is damaged: {error}.") from error
+    return parts.scheme, configuration, unquote(parts.path[1:])
 
 
 def for_children(environ: Mapping[str, str]) -> dict[str, str]:
@@ -65,3 +73,8 @@ def worker_arguments(address: str, invocation: str, attempt: int = 1) -> list[st
 def node_arguments(address: str, invocation: str) -> list[str]:
     """Likewise for a job of a graph, whose worker finds out itself what the step takes and whether it has to run."""
     return ["-m", "dovetail.execution", address, invocation, "--in-graph"]
+
+
+def schedule_arguments(address: str) -> list[str]:
+    """Likewise for the job that a schedule starts, which makes a run of its own. `address`: of the schedule's record."""
+    return ["-m", "dovetail.execution", address, "--scheduled"]

@@ -339,7 +339,7 @@ class TestBoastsOfEnvironments(OrchestratorAs):
 
 class TestBoastsOfSchedules(OrchestratorAs):
     flavor = BoastsOfSchedules
-    caught_by = "test_it_states_no_schedules_which_nothing_can_ask_it_for_yet"
+    caught_by = "test_a_schedule_is_kept_or_refused"
 
 
 class TestBoastsOfBeingElsewhere(OrchestratorAs):

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 
 from dovetail.components import Capability, GraphOrchestrator, Job, JobGraph, RunningJob
 from dovetail.plugin import FlavorSpec, hookimpl
+from dovetail.values.settings import Schedule
 
 _INHERITED = ("PATH", "HOME", "LANG", "DOVETAIL_HOME", "DOVETAIL_CACHE", "DOVETAIL_PLUGINS")
 _AT_ONCE = 4
@@ -36,6 +37,7 @@ class GraphEngine(GraphOrchestrator):
             Capability.MAP,
             Capability.CONDITIONS,
             Capability.ENVIRONMENT_VARIABLES,
+            Capability.SCHEDULES,
         }
     )
 
@@ -64,6 +66,15 @@ class GraphEngine(GraphOrchestrator):
 
     def find(self, address: str) -> RunningJob:
         return RunningGraph(Path(address))
+
+    def schedule(self, name: str, schedule: Schedule, graph: JobGraph) -> str:
+        place = self.folder / "schedules" / f"{name}.json"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(json.dumps({"cron": schedule.cron, "timezone": schedule.timezone, "job": self._told(graph.jobs[0])}))
+        return str(place)
+
+    def unschedule(self, address: str) -> None:
+        Path(address).unlink(missing_ok=True)
 
     def _told(self, job: Job) -> dict[str, Any]:
         variables = {**self.variables, **job.variables, **job.credentials, **job.secrets}

@@ -98,9 +98,19 @@ class Pipeline(Generic[P]):
         """What a call would run and why, without running; raises as the call would before it starts."""
         return self._prepare(args, kwargs, keep=False)[1]
 
-    def schedule(self, schedule: Schedule) -> None:
-        """Ask the stack's orchestrator to start runs by itself. Raises DefinitionError: none of the built-in flavors can."""
-        raise DefinitionError(f"Pipeline '{self.name}' cannot be scheduled: the stack's orchestrator states no such capability. Start it by cron.")
+    def schedule(self, schedule: Schedule, /, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Have the stack's orchestrator start runs with these arguments by its own clock; gives what the engine calls the schedule.
+
+        A schedule of this pipeline that there is already is replaced. `dovetail schedules delete` ends it. Raises DefinitionError
+        where the orchestrator has no clock of its own, and what a call would raise before it starts.
+        """
+        from dovetail.execution.scheduling import make_schedule
+
+        workspace, plan, _ = self._prepare(args, kwargs, keep=True)
+        _check_importable(plan)
+        preflight(plan, workspace)
+        template = self._run.run_name or f"{self.name}-{{date}}-{{time}}"
+        return str(make_schedule(plan, workspace, schedule, template)["address"])
 
     def trace(self, *args: Any, **kwargs: Any) -> Traced:
         """The graph of a call. Raises GraphError with every problem."""

@@ -31,6 +31,7 @@ SECTIONS = (
             Command("runs", "dovetail.cli.runs:runs", "List, show, resume, cancel, compare and delete runs."),
             Command("replay", "dovetail.cli.runs:replay", "Run one step of a past run here, with its own inputs and code."),
             Command("cache", "dovetail.cli.cache:cache", "Explain why a step ran."),
+            Command("schedules", "dovetail.cli.schedules:schedules", "List and end what engines start by their own clocks."),
             Command("pipelines", "dovetail.cli.pipelines:pipelines", "List pipelines."),
         ),
     ),

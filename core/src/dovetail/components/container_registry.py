@@ -33,7 +33,7 @@ class ContainerRegistry(Component):
     def find(self, reference: str) -> str | None:
         """The digest of an image that it holds, None for one that it does not. Raises ImageError where it cannot tell."""
 
-    def make_place(self, reference: str) -> None:  # noqa: B027  # most registries take whatever is pushed
+    def make_place(self, reference: str) -> None:  # most registries take whatever is pushed
         """Called before an image is pushed: make what it takes, such as a repository. Raises ImageError."""
 
     @abstractmethod

@@ -18,6 +18,7 @@ def main() -> int:
     parser.add_argument("invocation", nargs="?", help="the step to run; without it the whole run is driven from here")
     parser.add_argument("--attempt", type=int, default=1)
     parser.add_argument("--in-graph", action="store_true", help="run the step as a job of an engine's graph: see what it takes, and whether it has to run")
+    parser.add_argument("--scheduled", action="store_true", help="make a run of the schedule at this address")
     parser.add_argument("--serve", type=int, metavar="DESCRIPTOR", help="run steps named on standard input and answer on this descriptor")
     parser.add_argument("--resume", metavar="STACK", help="resume the ended run on the stack of this JSON")
     chosen = parser.parse_args()
@@ -35,6 +36,10 @@ def main() -> int:
         from dovetail.execution.driving import resume_recorded
 
         return resume_recorded(chosen.address, chosen.resume)
+    if chosen.scheduled:
+        from dovetail.execution.scheduling import run_scheduled
+
+        return int(run_scheduled(chosen.address))
     if chosen.invocation is None:
         from dovetail.execution.driving import drive_recorded
 

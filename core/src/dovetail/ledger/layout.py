@@ -87,3 +87,7 @@ def cache(key: str) -> str:
 
 def deployments(name: str) -> str:
     return f"deployments/{folded(name)}"
+
+
+def schedules(name: str) -> str:
+    return f"schedules/{folded(name)}"

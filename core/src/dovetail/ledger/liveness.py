@@ -49,6 +49,8 @@ def find_live(ledger: Ledger) -> Live:
     for path, data in _records_below(ledger, "deployments"):
         if f"{parse(path, data).get('name')}/{_number(path)}" not in undeployed:
             named.update(_digests(data))
+    for _, data in _records_below(ledger, "schedules"):
+        named.update(_digests(data))
     for path, _ in ledger.store.walk("damaged"):
         named.update(_digests(ledger.store.read(path)))
     try:

@@ -38,6 +38,7 @@ _NUMBERED: dict[str, Mapping[str, Kind]] = {
     "names/artifacts": {"name": is_name, "digest": is_digest, "run?": is_run_id, "invocation?": is_name, "output?": str, "tags?": [str]},
     "versions": {"name": is_name, "run": is_run_id, "at": _NUMBER},
     "stages": {"name": is_name, "version": int, "stage": str},
+    "schedules": {"name": is_name, "at": _NUMBER, "cron?": str, "timezone?": str, "plan?": dict, "address?": str, "status?": frozenset({"ended"})},
     "deployments": {"name": is_name, "digest": is_digest, "handle": dict},
     "cache": {"outputs": {"*": _OUTPUT}, **_PLACE, **_SAID},
 }

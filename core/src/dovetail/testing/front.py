@@ -71,12 +71,16 @@ STALE = Fault(stale=True)
 
 @dataclass
 class Front:
-    """`requests`: all that came, in order. `fault`: asked with each; None lets it pass. `made`: how many faults of each kind there were."""
+    """`requests`: all that came, in order. `fault`: asked with each; None lets it pass. `made`: how many faults of each kind there were.
+
+    `onward`: what the server gets to see of an address and headers.
+    """
 
     port: int = 0
     requests: list[Any] = field(default_factory=list)
     fault: Callable[[Any], Fault | None] = lambda _: None
     made: Counter[str] = field(default_factory=Counter)
+    onward: Callable[[str, dict[str, str]], tuple[str, dict[str, str]]] = lambda path, headers: (path, headers)
     _before: dict[tuple[str, str], Answer] = field(default_factory=dict)
 
     @property
@@ -206,11 +210,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _asked(self, body: bytes, fault: Fault) -> Answer:
         headers = {name: value for name, value in self.headers.items() if name.lower() not in (*_HOP, "expect", fault.without.lower())}
+        path, headers = self.shared.onward(_without(self.path, fault.without), headers)
         for fresh in (False, True):
             if self._onward is None or fresh:
                 self._onward = http.client.HTTPConnection("127.0.0.1", self.server_port, timeout=60)
             try:
-                self._onward.request(self.command, _without(self.path, fault.without), body, headers)
+                self._onward.request(self.command, path, body, headers)
                 answer = self._onward.getresponse()
                 return answer.status, {name: value for name, value in answer.getheaders() if name.lower() not in _HOP}, answer.read()
             except (OSError, http.client.HTTPException):

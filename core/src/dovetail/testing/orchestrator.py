@@ -14,13 +14,15 @@ import pytest
 
 from dovetail.client.views import Run
 from dovetail.components import ArtifactStore, Capability, Orchestrator
-from dovetail.errors import DovetailError, PreflightFailed
+from dovetail.errors import DefinitionError, DovetailError, PreflightFailed
+from dovetail.execution.scheduling import end_schedule, schedules
 from dovetail.local.artifact_store import LocalArtifactStore
 from dovetail.local.orchestrator import LocalOrchestrator
 from dovetail.testing.contract import Contract
 from dovetail.testing.run_record import described, failed_as_asked, started_behind
 from dovetail.testing.trial import Trial, TrialProject
 from dovetail.values.plan import Status
+from dovetail.values.settings import Schedule
 
 _ENDS_WITHIN = 120.0  # seconds in which a run that was told to stop has to
 
@@ -272,8 +274,17 @@ class OrchestratorContract(Contract):
         here = f"{socket.gethostname()} {os.getpid()}"
         assert not self._states(trial, Capability.REMOTE) or run.steps["whereabouts"].output.load() != here, "it states REMOTE, and ran in this process"
 
-    def test_it_states_no_schedules_which_nothing_can_ask_it_for_yet(self, trial: Trial) -> None:
-        assert not self._states(trial, Capability.SCHEDULES)
+    def test_a_schedule_is_kept_or_refused(self, trial: Trial, project: TrialProject) -> None:
+        pipeline = project.pipelines.diamond
+        if not self._states(trial, Capability.SCHEDULES):
+            with pytest.raises(DefinitionError, match="has no clock of its own"):
+                trial.schedule(pipeline, Schedule(cron="0 3 * * *"))
+            return
+        first = trial.schedule(pipeline, Schedule(cron="0 3 * * *"))
+        assert trial.schedule(pipeline, Schedule(cron="30 4 * * 1", timezone="Europe/Berlin")) == first
+        assert [(record["cron"], record["address"]) for record in schedules(trial.client.ledger)] == [("30 4 * * 1", first)]
+        end_schedule(pipeline.name, trial.workspace)
+        assert list(schedules(trial.client.ledger)) == []
 
     def test_an_environment_is_made_or_refused(self, trial: Trial, project: TrialProject) -> None:
         if not self._refuses(trial, Capability.ENVIRONMENTS, project.pipelines.with_python, "environment"):

@@ -19,6 +19,7 @@ from dovetail.client.views import Run
 from dovetail.components.component import Component, Secret
 from dovetail.execution.driver import Listener
 from dovetail.execution.running import begin, execute
+from dovetail.execution.scheduling import make_schedule
 from dovetail.graph.definition import StepDefinition
 from dovetail.graph.tracing import Traced
 from dovetail.planning.planner import Planner, Request
@@ -30,6 +31,7 @@ from dovetail.stack.validation import validate
 from dovetail.testing.given import GivenStack, flavor_of
 from dovetail.values.plan import Plan, PlanStep
 from dovetail.values.project import MARKER, Project
+from dovetail.values.settings import Schedule
 
 _PIPELINES = "contract_pipelines"
 _CHOICES = ("DOVETAIL_STACK", "DOVETAIL_PROJECT", "DOVETAIL_PLUGINS", "CI")
@@ -61,6 +63,10 @@ class Trial:
 
         execute(plan, self.workspace, definition, listeners)
         return Run(self.client, plan.run_id)
+
+    def schedule(self, pipeline: Pipeline[Any], schedule: Schedule, /, **parameters: Any) -> str:
+        """What the engine calls the schedule that it keeps of the pipeline."""
+        return str(make_schedule(self.plan(pipeline, **parameters), self.workspace, schedule, f"{pipeline.name}-{{date}}-{{time}}")["address"])
 
     def _planned(self, traced: Traced) -> Plan:
         plan = Planner(self.workspace, traced, Request()).plan()

@@ -15,6 +15,10 @@ _PYTHON = re.compile(r"3\.\d+(?:\.\d+)?")
 _APT = re.compile(r"[a-z0-9][a-z0-9.+-]*(?::[a-z0-9]+)?(?:=[A-Za-z0-9.+:~-]+)?")
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 
+_CRON_FIELDS = 5
+_CRON = re.compile(r"[0-9A-Za-z*/,\- ]+")
+_TIME_ZONE = re.compile(r"[A-Za-z0-9_+/-]+")
+
 
 @dataclass(frozen=True)
 class Retry:
@@ -145,6 +149,22 @@ class Schedule:
 
     cron: str
     timezone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        if len(self.cron.split()) != _CRON_FIELDS or not _CRON.fullmatch(self.cron):
+            raise DefinitionError(f"Schedule(cron={self.cron!r}): write five fields, minute hour day month weekday, such as '0 3 * * 1-5'.")
+        if not _TIME_ZONE.fullmatch(self.timezone) or not _is_time_zone(self.timezone):
+            raise DefinitionError(f"Schedule(timezone={self.timezone!r}) is no time zone; write an IANA name such as 'Europe/Berlin'.")
+
+
+def _is_time_zone(name: str) -> bool:
+    import zoneinfo
+
+    try:
+        zoneinfo.ZoneInfo(name)
+    except zoneinfo.ZoneInfoNotFoundError:
+        return not zoneinfo.available_timezones()  # a system without the table knows none
+    return True
 
 
 def parse_size(text: str, of: str = "memory") -> int:

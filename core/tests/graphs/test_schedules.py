@@ -1,0 +1,112 @@
+"""A schedule at an engine makes a run of its own each time, without anything on the machine where it was made."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dovetail import Client, Schedule
+from dovetail.errors import DefinitionError, NotFound
+from dovetail.execution.scheduling import end_schedule
+from dovetail.ledger.collecting import collect
+from dovetail.ledger.verifying import verify
+
+_FLOW = """
+    from pathlib import Path
+    from dovetail import pipeline, step
+
+    @step
+    def read(place: str) -> str:
+        return Path(place, "data").read_text()
+
+    @step
+    def doubled(text: str, times: int) -> str:
+        return text * times
+
+    @pipeline
+    def p(place: str, times: int = 2):
+        doubled(read(place), times)
+"""
+
+
+@pytest.fixture
+def place(apply_stack: Callable[..., None], isolated: Path, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    place = isolated / "place"
+    place.mkdir()
+    apply_stack("graphs", orchestrator=("graph_engine", "graphs", {"folder": str(isolated / "graphs"), "variables": variables}))
+    monkeypatch.setenv("DOVETAIL_STACK", "graphs")
+    return place
+
+
+def fired(address: str, tmp_path: Path) -> int:
+    """The exit code of what the engine's clock would start, in a folder that knows nothing of the project."""
+    job = json.loads(Path(address).read_text())["job"]
+    inherited = {name: os.environ[name] for name in ("PATH", "DOVETAIL_HOME", "DOVETAIL_CACHE")}
+    (tmp_path / "empty").mkdir(exist_ok=True)
+    return subprocess.run([sys.executable, *job["command"]], env={**inherited, **job["variables"]}, cwd=tmp_path / "empty", check=False).returncode
+
+
+def test_each_time_there_is_a_new_run_with_the_arguments_and_the_code_of_the_schedule(place, make_module, tmp_path) -> None:
+    (place / "data").write_text("a")
+    address = make_module(_FLOW).p.with_options(tags=["nightly"]).schedule(Schedule(cron="0 3 * * *"), str(place), times=3)
+    make_module(_FLOW.replace("text * times", "'changed since'"))
+    assert fired(address, tmp_path) == 0
+    (place / "data").write_text("b")
+    assert fired(address, tmp_path) == 0
+    runs = Client().list_runs()
+    assert [run.steps["doubled"].output.load() for run in runs] == ["bbb", "aaa"]
+    assert {run.tags for run in runs} == {("nightly", "scheduled")}
+    assert verify(Client().ledger).findings == ()
+
+
+def test_what_is_cached_is_taken_from_the_cache_when_the_time_comes(place, make_module, tmp_path) -> None:
+    (place / "data").write_text("a")
+    address = make_module(_FLOW).p.schedule(Schedule(cron="0 3 * * *"), str(place))
+    assert (fired(address, tmp_path), fired(address, tmp_path)) == (0, 0)
+    assert [run.status for run in Client().list_runs()] == ["cached", "completed"]
+
+
+def test_a_schedule_that_fails_says_so_to_its_engine(place, make_module, tmp_path) -> None:
+    address = make_module(_FLOW).p.schedule(Schedule(cron="0 3 * * *"), str(place))
+    assert fired(address, tmp_path) == 1
+    assert Client().list_runs()[0].status == "failed"
+
+
+def test_the_code_of_a_schedule_is_not_collected(place, make_module, tmp_path) -> None:
+    (place / "data").write_text("a")
+    address = make_module(_FLOW).p.schedule(Schedule(cron="0 3 * * *"), str(place))
+    collect(Client().ledger, time.time() + 100 * 86_400)
+    assert fired(address, tmp_path) == 0
+
+
+def test_schedules_are_listed_and_ended(place, make_module, programs: Any) -> None:
+    address = make_module(_FLOW).p.schedule(Schedule(cron="0 3 * * *", timezone="Europe/Berlin"), str(place))
+    main = ("-c", "from dovetail.cli import main; main()", "schedules")
+    listed = json.loads(programs.run(*main, "list", "--output", "json"))
+    assert [(row["pipeline"], row["cron"], row["timezone"], row["engine"]) for row in listed] == [("p", "0 3 * * *", "Europe/Berlin", address)]
+    programs.run(*main, "delete", "p")
+    assert not Path(address).exists()
+    assert json.loads(programs.run(*main, "list", "--output", "json")) == []
+    with pytest.raises(NotFound):
+        end_schedule("p", Client().workspace)
+
+
+def test_an_orchestrator_without_a_clock_refuses_with_the_cure(make_module, monkeypatch) -> None:
+    monkeypatch.setenv("DOVETAIL_STACK", "default")
+    with pytest.raises(DefinitionError, match="start `dovetail run` by cron"):
+        make_module(_FLOW).p.schedule(Schedule(cron="0 3 * * *"), ".")
+
+
+def test_a_cron_that_is_none_is_refused_where_it_is_written() -> None:
+    with pytest.raises(DefinitionError, match="five fields"):
+        Schedule(cron="every day")
+    with pytest.raises(DefinitionError, match="no time zone"):
+        Schedule(cron="0 3 * * *", timezone="Mars/Olympus")
