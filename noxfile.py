@@ -60,8 +60,9 @@ def crash(session: nox.Session) -> None:
 @nox.session
 def portability(session: nox.Session) -> None:
     """Every pipeline of tests/portability on every orchestrator and every artifact store; what came of it is written into docs and README."""
-    session.install("-e", "core[testing]", "-e", "plugins/docker[test]", "-e", "plugins/aws[test]", "-r", "tests/portability/requirements.txt")
-    written = {"DOVETAIL_PORTABILITY_FULL": "1", "DOVETAIL_PORTABILITY_TABLE": "1"}
+    plugins = (part for name in ("docker", "aws", "gcp", "azure") for part in ("-e", f"plugins/{name}[test]"))
+    session.install("-e", "core[testing]", *plugins, "-r", "tests/portability/requirements.txt")
+    written = {"DOVETAIL_PORTABILITY_FULL": "1", "DOVETAIL_PORTABILITY_TABLE": str(ROOT / ".nox" / "portability.json")}
     session.run("pytest", "tests/portability/test_portability.py", *session.posargs, env=written)
     session.run("pytest", "tests/portability", "--ignore", "tests/portability/test_portability.py")
 
@@ -83,15 +84,17 @@ def _package_sessions(package: Path) -> None:
         for requirement in NEEDS_PIP.get(package.name, ()):
             session.run("python", "-m", "ensurepip", "--upgrade", silent=True)
             session.run("python", "-m", "pip", "install", "--quiet", requirement)
-        session.install("-e", "core[testing]", "-e", f"{folder}[test]")
+        session.install("-e", "core[testing]", *_siblings(package), "-e", f"{folder}[test]")
+        _install_npm_engines(session, package)
         session.run("pytest", str(folder / "tests"), *session.posargs)
 
     @nox.session(name=f"versions-{package.name}", venv_backend="uv")
     @nox.parametrize("resolution", ["lowest-direct", "highest"])
     def versions_of_package(session: nox.Session, resolution: str) -> None:
         """One plugin on the lowest and on the newest versions that it declares to support."""
-        session.install("-e", "core[testing]")  # first and by itself: the lowest versions are asked of the plugin's requirements alone
+        session.install("-e", "core[testing]", *_siblings(package))  # first: the lowest versions are asked of the plugin's requirements alone
         session.install("--resolution", resolution, *_anew(package), "-e", f"{folder}[test]")
+        _install_npm_engines(session, package)
         session.run("uv", "pip", "list", external=True)
         session.run("pytest", str(folder / "tests"), *session.posargs)
 
@@ -100,7 +103,8 @@ def _package_sessions(package: Path) -> None:
         @nox.session(name=f"real-{package.name}")
         def real_tool_of_package(session: nox.Session) -> None:
             """What takes a real engine or service, which is started here and too slow or too rare for each run."""
-            session.install("-e", "core[testing]", "-e", f"{folder}[test,real]")
+            session.install("-e", "core[testing]", *_siblings(package), "-e", f"{folder}[test,real]")
+            _install_npm_engines(session, package)
             session.run("pytest", str(folder / "tests" / "real"), *session.posargs, env={"DOVETAIL_REAL": "1"})
 
 
@@ -108,7 +112,24 @@ def _anew(package: Path) -> list[str]:
     """Lets the installer choose anew what came with the core already and is the plugin's own requirement too."""
     required = nox.project.load_toml(package / "pyproject.toml")["project"]["dependencies"]
     names = [re.split(r"[^\w.-]", requirement, maxsplit=1)[0] for requirement in required]
-    return [argument for name in names if name != "dovetail" for argument in ("--upgrade-package", name)]
+    return [argument for name in names if not name.startswith("dovetail") for argument in ("--upgrade-package", name)]
+
+
+def _siblings(package: Path) -> list[str]:
+    """The plugins of this repository that a plugin, or its tests, stand on."""
+    project = nox.project.load_toml(package / "pyproject.toml")["project"]
+    required = [*project["dependencies"], *(name for extra in project.get("optional-dependencies", {}).values() for name in extra)]
+    names = {re.split(r"[^\w-]", requirement, maxsplit=1)[0].removeprefix("dovetail-") for requirement in required if requirement.startswith("dovetail-")}
+    found = [folder for name in sorted(names) for folder in (ROOT / "plugins" / name, ROOT / "contrib" / name) if folder.is_dir()]
+    return [argument for folder in found for argument in ("-e", str(folder.relative_to(ROOT)))]
+
+
+def _install_npm_engines(session: nox.Session, package: Path) -> None:
+    """Programs of npm's that the tests run against; without them those tests are skipped and say so."""
+    named = package / "tests" / "npm.txt"
+    if named.is_file() and shutil.which("npm"):
+        place = Path(session.virtualenv.location) / "npm"
+        session.run("npm", "install", "--silent", "--prefix", str(place), *named.read_text().split(), external=True)
 
 
 for found in sorted([*ROOT.glob("plugins/*/pyproject.toml"), *ROOT.glob("contrib/*/pyproject.toml")]):

@@ -99,10 +99,25 @@ def install_engines() -> None:
             subprocess.run(command, check=False, env=quiet, stdout=subprocess.DEVNULL)
 
 
+def install_npm_engines(environment: Path) -> None:
+    """The same for programs of npm's, named in their `tests/npm.txt`; they go into the folder `npm` of the environment."""
+    wanted = sorted({name for folder in packages().values() for file in folder.glob("tests/npm.txt") for name in file.read_text().split()})
+    place, npm = environment / "npm", shutil.which("npm")
+    noted = place / "installed.txt"
+    if npm is None or not wanted or (noted.exists() and noted.read_text().split() == wanted):
+        return
+    print("$ npm install", *wanted, flush=True)
+    place.mkdir(parents=True, exist_ok=True)
+    command = [npm, "install", "--silent", "--no-fund", "--no-audit", "--prefix", str(place), *wanted]
+    if subprocess.run(command, check=False).returncode == 0:
+        noted.write_text("\n".join(wanted))
+
+
 def test_plugins() -> None:
     """Each plugin's tests, all plugins being installed; what fails keeps none of the others from being tried."""
     install_engines()
     install_plugins(PLUGINS, packages(), "[test]")
+    install_npm_engines(PLUGINS)
     install(PLUGINS, "-r", PORTABILITY / "requirements.txt")
     failed = [name for name, folder in packages().items() if call(PLUGINS, "python", "-m", "pytest", folder) and call(PLUGINS, *_AGAIN, folder)]
     slice_ = (PORTABILITY, "-k", "docker or s3")  # the core's tests ran what takes no plugin

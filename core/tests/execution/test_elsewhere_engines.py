@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from dovetail import Client, RunFailed
-from dovetail.errors import PreflightFailed
+from dovetail.components import Job, RunningJob
+from dovetail.errors import PreflightFailed, StepTimeout
 from dovetail.execution import jobs
 from dovetail.ledger import layout
 from dovetail.ledger.verifying import verify
@@ -149,6 +151,44 @@ def test_an_engine_that_does_not_answer_when_a_worker_is_to_be_started_is_asked_
     assert run.status == "completed"
     assert executed(elsewhere) == ["first", "slow", "after"]
     assert len(names) == 3 * len(set(names)) == 9
+
+
+class _Queued(RunningJob):
+    """A job that has a machine after `seconds`, and runs on it as long again."""
+
+    address = "a queue"
+
+    def __init__(self, seconds: float, *, told: bool) -> None:
+        self.starts, self.ends, self._told = time.monotonic() + seconds, time.monotonic() + 2 * seconds, told
+
+    def wait(self, seconds: float) -> int | None:
+        time.sleep(0.02)
+        return 0 if time.monotonic() > self.ends else None
+
+    def queued(self) -> bool:
+        return self._told and time.monotonic() < self.starts
+
+    def stop(self) -> None:
+        return
+
+    def explain(self) -> str:
+        return ""
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_steps_timeout_begins_when_its_job_has_a_machine(told, monkeypatch) -> None:
+    monkeypatch.setattr(jobs, "BEGINNING", 0.5)
+    running = _Queued(1.2, told=told)
+    records = SimpleNamespace(
+        note_job=lambda *_: None, outcome=lambda _: {"status": "completed"} if time.monotonic() > running.ends else None,
+        attempt=lambda *_: None, silence_of=lambda *_: None,
+    )  # fmt: skip
+    watch = jobs.Watch(records, Job("job", [], timeout=1.0), "step", 1, lambda: False)
+    if told:
+        assert watch.until_it_ends(running, {}) == {"outcome": {"status": "completed"}}
+    else:
+        with pytest.raises(StepTimeout):
+            watch.until_it_ends(running, {})
 
 
 def test_a_worker_that_cannot_be_started_within_a_lease_fails_the_step_with_what_the_engine_said(elsewhere, make_module, short_leases, monkeypatch) -> None:

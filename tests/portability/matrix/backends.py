@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import sys
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -14,6 +15,10 @@ from typing import Any
 
 ROOT = Path(__file__).parents[3]
 Configure = Callable[[Path], Mapping[str, Any]]  # from the folder of a trial to a component's configuration, as in a stack file
+
+
+class Unavailable(Exception):
+    """Why a service cannot be had on this machine."""
 
 
 @contextlib.contextmanager
@@ -75,16 +80,35 @@ def docker_engine() -> Iterator[Configure]:
         }  # fmt: skip
 
 
-@contextlib.contextmanager
-def s3_server() -> Iterator[Configure]:
-    """The emulator with which the plugin's own tests work."""
-    place = ROOT / "plugins" / "aws" / "tests" / "emulator.py"
-    spec = importlib.util.spec_from_file_location("portability_s3_emulator", place)
+def of_a_plugins_tests(plugin: str, file: str) -> Any:
+    """The module by which a plugin's own tests start what they work with."""
+    place = ROOT / "plugins" / plugin / "tests" / file
+    spec = importlib.util.spec_from_file_location(f"portability_{plugin}_{place.stem}", place)
     assert spec is not None and spec.loader is not None
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    with module.emulator() as server:
+    return module
+
+
+@contextlib.contextmanager
+def s3_server() -> Iterator[Configure]:
+    with of_a_plugins_tests("aws", "emulator.py").emulator() as server:
         yield lambda folder: {"path": f"s3://trial/{uuid.uuid4().hex}", "endpoint_url": server.url}
+
+
+@contextlib.contextmanager
+def gcs_server() -> Iterator[Configure]:
+    with of_a_plugins_tests("gcp", "storage/storage_emulator.py").emulator() as server:
+        yield lambda folder: {"path": f"gs://trial/{uuid.uuid4().hex}", "endpoint_url": server.url}
+
+
+@contextlib.contextmanager
+def azure_server() -> Iterator[Configure]:
+    azurite = of_a_plugins_tests("azure", "azurite.py")
+    if azurite.program() is None:
+        raise Unavailable("azurite is not installed, which `python3 tasks.py test` does where there is npm")
+    with tempfile.TemporaryDirectory() as folder, azurite.azurite(Path(folder)) as server:
+        yield lambda _: {"path": f"az://trial/{uuid.uuid4().hex}", "endpoint_url": server.url}
 
 
 @contextlib.contextmanager
@@ -107,7 +131,14 @@ S3 = Axis(
     variables={"PORTABILITY_S3_KEY": "testing", "PORTABILITY_S3_SECRET": "testing-secret-8f3a"},
 )  # fmt: skip
 
+GCS = Axis("GCS", "gcs", "an emulator, gcp-storage-emulator, with conditional writes before it", gcs_server, plugin="dovetail_gcp", fields={"trusted": True})
+AZURE = Axis(
+    "Azure Blob", "azure", "an emulator, Azurite", azure_server, plugin="dovetail_azure",
+    fields={"account": "devstoreaccount1", "account_key": "${PORTABILITY_AZURE_KEY}", "trusted": True},
+    variables={"PORTABILITY_AZURE_KEY": "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="},
+)  # fmt: skip
+
 ORCHESTRATORS = (THREADS, PROCESSES, DOCKER)
-STORES = (FOLDER, S3)
+STORES = (FOLDER, S3, GCS, AZURE)
 REFERENCE = Backend(THREADS, FOLDER)
 BACKENDS = tuple(Backend(orchestrator, store) for store in STORES for orchestrator in ORCHESTRATORS)

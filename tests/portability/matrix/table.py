@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -44,6 +45,15 @@ class Table:
         for title, *found in rows[2:]:
             cells.update({(title.strip(), name): sign.strip() for name, sign in zip(backends, found, strict=True) if sign.strip()})
         return cls(cells)
+
+    @classmethod
+    def kept(cls, file: Path) -> Table:
+        """What was found so far, by runs of some of the backends."""
+        found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+        return cls({(case, backend): said for case, backend, said in found})
+
+    def keep(self, file: Path) -> None:
+        file.write_text(json.dumps([[*cell, said] for cell, said in self.cells.items()], ensure_ascii=False, indent=0), encoding="utf-8")
 
     def updated(self, newer: Table) -> Table:
         """With the newer one's cells, and without those of cases and backends that are no more."""

@@ -77,5 +77,9 @@ class RunningJob(ABC):
     def explain(self) -> str:
         """A sentence on how it ended, such as that it ran out of memory, with the end of what it printed; empty when nothing is known."""
 
+    def queued(self) -> bool:
+        """Whether it waits for a machine still, by what `wait` heard last; the timeout of its step begins after that."""
+        return False
+
     def close(self) -> None:  # noqa: B027  # most engines keep nothing that has to be let go
         """Let go of what the engine keeps of a job that has ended."""

@@ -173,6 +173,8 @@ class Watch:
                 time.sleep(_WITHOUT_ENGINE)
             if code is not None:
                 return self._recorded() or self._lost(code, running)
+            if away is None and running.queued():
+                self._began = time.monotonic()
             recorded = self._recorded() if away is not None else None
             if recorded is not None:
                 return recorded
