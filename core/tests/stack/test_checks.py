@@ -10,6 +10,7 @@ import pytest
 
 from dovetail.registry import Registry
 from dovetail.stack import ComponentSpec, Stack, check_stack
+from dovetail.stack.checks import _all_found, _Check
 from dovetail.values.project import Project
 
 Make = Callable[..., Stack]
@@ -77,3 +78,12 @@ def test_a_stores_own_check_cannot_replace_the_proof_that_it_creates_atomically(
     specs = [ComponentSpec("orchestrator", "acme", "o"), ComponentSpec("artifact_store", flavor, "a")]
     (problem,) = check_stack(Stack("s", specs, registry=registry, project=project))
     assert said in problem
+
+
+def test_components_that_do_not_answer_share_one_deadline(make_stack: Make) -> None:
+    stack = make_stack()
+    spec = stack.components["experiment_tracker"]
+    started = time.monotonic()
+    problems = _all_found(stack, [_Check(stack, spec, lambda *_: time.sleep(5) or []) for _ in range(6)], 0.5)
+    assert time.monotonic() - started < 2
+    assert len(problems) == 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import shutil
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.session import Session
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -21,6 +23,7 @@ from dovetail.local.orchestrator import LocalOrchestrator
 from dovetail.testing.trial import isolate, project_in
 from emulator import Emulator, emulator
 from front import Front, front
+from sagemaker_service import ACCOUNT, REGION, SageMakerService, serving
 
 KEYS = {"key": Secret("testing"), "secret": Secret("testing-secret-8f3a")}
 
@@ -77,6 +80,65 @@ def make_store(s3: Emulator) -> Callable[..., Any]:
 def store(make_store: Callable[..., Any], watched: Front) -> Any:
     """A store whose requests are seen."""
     return make_store(endpoint_url=watched.url)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Any]:
+    """A container engine; where none can be had, tests say why and are skipped."""
+    testing = pytest.importorskip("dovetail_docker.testing")
+    try:
+        started = testing.DockerEngine().__enter__()
+    except testing.Unavailable as reason:
+        pytest.skip(str(reason))
+    try:
+        yield started
+    finally:
+        started.__exit__()
+
+
+@pytest.fixture(scope="session")
+def job_image(engine: Any) -> str:
+    """This Python under a name of ECR; an environment is mounted into it."""
+    from dovetail_docker.testing import python_image
+
+    name = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/dovetail"
+    engine.client().images.get(python_image(engine)).tag(name, "trial")
+    return f"{name}:trial"
+
+
+@pytest.fixture(scope="session")
+def role(s3: Emulator) -> str:
+    """ARN of a role that SageMaker may assume."""
+    return make_role(s3.url, "dovetail", "sagemaker.amazonaws.com")
+
+
+def make_role(url: str, name: str, trusted: str) -> str:
+    trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": trusted}, "Action": "sts:AssumeRole"}]}
+    made = asking("iam", url).create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+    return str(made["Role"]["Arn"])
+
+
+def asking(service: str, url: str) -> Any:
+    """A client of the tests' own."""
+    session = Session()
+    session.set_credentials("testing", "testing-secret-8f3a")
+    return session.create_client(service, region_name=REGION, endpoint_url=url)
+
+
+@pytest.fixture(scope="session")
+def running(s3: Emulator, role: str, engine: Any) -> Iterator[SageMakerService]:
+    """SageMaker that runs what it is asked for, and moto for all else."""
+    from dovetail_docker.testing import mounted_sources
+
+    with serving(SageMakerService(s3.port, engine, mounted_sources())) as service:
+        yield service
+
+
+@pytest.fixture
+def sagemaker(s3: Emulator, role: str) -> Iterator[SageMakerService]:
+    """SageMaker that notes what it is asked for, and runs nothing."""
+    with serving(SageMakerService(s3.port)) as service:
+        yield service
 
 
 @dataclass

@@ -6,6 +6,7 @@ import os
 import time
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import field
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -115,8 +116,20 @@ class ArtifactStore(Component):
         self.delete(path)
         return entry.modified if entry else time.time()
 
+    def briefly(self) -> AbstractContextManager[object]:
+        """Inside, on this thread, it gives up soon. Override it where answers are waited for and requests made again."""
+        return nullcontext()
+
+    def further_problems(self) -> list[str]:
+        """What else is wrong with a store that holds a ledger well."""
+        return []
+
     def check(self) -> list[str]:
         """Really create, read, refuse to create again, and delete a canary."""
+        with self.briefly():
+            return self._problems_with_creating() or self.further_problems()
+
+    def _problems_with_creating(self) -> list[str]:
         canary, content = f"canary/{os.urandom(16).hex()}", os.urandom(16)
         if not self.atomic_create:
             return [f"Artifact store '{self.name}' names no atomic create, so it cannot hold a ledger. Use another flavor."]

@@ -212,6 +212,8 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name: value for name, value in self.headers.items() if name.lower() not in (*_HOP, "expect", fault.without.lower())}
         path, headers = self.shared.onward(_without(self.path, fault.without), headers)
         for fresh in (False, True):
+            if self._onward is not None and fresh:
+                self._onward.close()
             if self._onward is None or fresh:
                 self._onward = http.client.HTTPConnection("127.0.0.1", self.server_port, timeout=60)
             try:

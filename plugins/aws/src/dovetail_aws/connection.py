@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import os
 import re
 import threading
 from collections.abc import Callable
 from dataclasses import field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dovetail.components import Secret
 from dovetail.components.component import Component
 from dovetail.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # in typing from Python 3.11 on
 
 _ADDRESS = re.compile(r"https?://[\w.\-\[\]:]+(/|$)", re.ASCII)
 
@@ -50,6 +55,26 @@ class AwsConnection(Component):
         if self.key and self.profile:
             raise ConfigurationError("`key` and `profile` are two ways to say who asks. Set one of them.")
 
+    def named_region(self) -> str | None:
+        """As configured, or by a variable that the client library itself does not read."""
+        return self.region or os.environ.get("AWS_REGION")
+
+    def region_name(self) -> str | None:
+        """The region that clients of this component speak to."""
+        from botocore.session import Session
+
+        return self.named_region() or Session(profile=self.profile).get_config_variable("region")
+
+    def service(self, name: str) -> Any:
+        """A client whose answers nobody else listens to."""
+        return self.client(name, _unheard)
+
+    def quickly(self) -> Self:
+        """This one for a check, which has to end before it is given up."""
+        made = dataclasses.replace(self, attempts=1, connect_timeout=min(3.0, self.connect_timeout), read_timeout=min(4.0, self.read_timeout))
+        made.called(self.name, self.flavor)
+        return made
+
     def client(self, service: str, heard: Callable[..., None], **config: Any) -> Any:
         """This process's client of a service, which its threads share. `heard` is called with each answer; `config`: more of botocore's."""
         made = self._clients.get((os.getpid(), service))  # a forked process must not speak through its parent's connections
@@ -65,6 +90,7 @@ class AwsConnection(Component):
         from botocore.session import Session
 
         session = Session(profile=self.profile)
+        session.register_component("data_loader", _service_models(session.get_config_variable("data_path")))
         if self.key and self.secret:
             session.set_credentials(self.key.reveal(), self.secret.reveal(), self.token.reveal() if self.token else None)
         chosen: Any = Config(
@@ -75,10 +101,22 @@ class AwsConnection(Component):
             user_agent_extra="dovetail-aws",
             **config,
         )
-        made = session.create_client(service, region_name=self.region, endpoint_url=self.endpoint_url, config=chosen)
+        made = session.create_client(service, region_name=self.named_region(), endpoint_url=self.endpoint_url, config=chosen)
         made.meta.events.register("after-call", heard)
         made.meta.events.register_last("before-call", _sent_at_once)
         return made
+
+
+@functools.lru_cache(maxsize=4)
+def _service_models(folders: str | None) -> Any:
+    """What the client library knows of services, megabytes of JSON: read once per process, and not for each client."""
+    from botocore.loaders import create_loader
+
+    return create_loader(folders)
+
+
+def _unheard(**_: Any) -> None:
+    pass
 
 
 def shown(address: str) -> str:

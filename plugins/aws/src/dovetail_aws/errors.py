@@ -1,24 +1,16 @@
-"""What AWS and its client library complain of, as Dovetail's errors with their cures: the only place that knows their names.
-
-Each is a StoreError, and the kind of OSError by which the interface of artifact stores tells what happened:
-
-    S3Error                the store cannot be used as configured
-    ├── Denied             a PermissionError: no credentials, wrong or expired ones, or not enough rights
-    ├── Unreachable        a ConnectionError: nobody listens, the connection broke, or the service is overloaded
-    └── NoAnswer           a TimeoutError
-"""
+"""What AWS and its client library complain of, as Dovetail's errors with their cures: the only place that knows their names."""
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-from dovetail.errors import StoreError
+from dovetail.components.transfers import Conflict, Denied, NoAnswer, Taken, Unreachable, absent
+from dovetail.components.transfers import ObjectStoreError as S3Error
 
 ABSENT = frozenset({"NoSuchKey", "404", "NotFound", "NoSuchVersion"})
+EMPTY = frozenset({"InvalidRange", "416"})  # no range at all lies in an object of no bytes
 _TAKEN = frozenset({"PreconditionFailed", "412", "NoSuchUpload"})  # the last is said of a multipart upload that was completed already
 _CONFLICT = frozenset({"ConditionalRequestConflict", "OperationAborted", "409"})
 
@@ -70,26 +62,6 @@ _UNCREDITED = (
 )  # fmt: skip
 
 
-class S3Error(StoreError, OSError):
-    pass
-
-
-class Denied(S3Error, PermissionError):
-    pass
-
-
-class Unreachable(S3Error, ConnectionError):
-    pass
-
-
-class NoAnswer(S3Error, TimeoutError):
-    pass
-
-
-def absent(path: str) -> FileNotFoundError:
-    return FileNotFoundError(errno.ENOENT, "there is no such object", path)
-
-
 @contextmanager
 def explained(where: str, path: str) -> Iterator[None]:
     """Whatever the client library raises inside, as an error of this module. `where`: the bucket and its address, for the message."""
@@ -113,30 +85,8 @@ def code_of(error: Any) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-@dataclass(frozen=True)
-class Failure:
-    """Of a request to create an object. `taken`: there is one. `conflict`: another writer was at it. `uncertain`: it may have been made.
-
-    `repeated`: the request was made more than once, so the object may be that of its first time.
-    """
-
-    problem: Exception
-    taken: bool
-    conflict: bool
-    uncertain: bool
-    repeated: bool
-
-
-def failure_of(error: Any, where: str, path: str) -> Failure:
-    from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
-
-    answered = isinstance(error, ClientError)
-    code = code_of(error) if answered else ""
-    problem = translated(error, where, path)
-    nobody = isinstance(error, (ConnectTimeoutError, EndpointConnectionError))
-    uncertain = isinstance(problem, (ConnectionError, TimeoutError)) and not nobody
-    repeated = answered and int(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0)) > 0
-    return Failure(problem, code in _TAKEN, code in _CONFLICT, uncertain, repeated)
+def foreign(where: str, path: str) -> S3Error:
+    return S3Error(f"{where} answered for '{path}' without its size and date. {_CURES['MethodNotAllowed']}.")
 
 
 def _refused(error: Any, where: str, path: str) -> Exception:
@@ -145,14 +95,19 @@ def _refused(error: Any, where: str, path: str) -> Exception:
     if code in ABSENT:
         return absent(path)
     said = str(error.response.get("Error", {}).get("Message", "")).strip().rstrip(".")
+    repeated = int(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0)) > 0
     what = f"{where} refused {error.operation_name} of '{path}' ({code}{f': {said}' if said and said != code else ''})"
     if code in _DENIED or status in (401, 403):
         right = _RIGHTS.get(error.operation_name, "s3:*")
         cure = _CURES.get(code, f"Allow {right} on the bucket to these credentials, and the use of its KMS key if it has one")
-        return Denied(f"{what}. {cure}.")
-    if (status >= 500 and code not in _CURES) or code in _CONFLICT or code in ("SlowDown", "Throttling", "RequestLimitExceeded", "RequestTimeout"):
-        return Unreachable(f"{what}. {_LATER}.")
-    return S3Error(f"{what}. {_CURES.get(code, 'Check the fields of the store')}.")
+        return Denied(f"{what}. {cure}.", repeated=repeated)
+    if code in _TAKEN:
+        return Taken(f"{what}. Try again, once nothing else writes there.", repeated=repeated)
+    if code in _CONFLICT:
+        return Conflict(f"{what}. {_LATER}.", repeated=repeated)
+    if (status >= 500 and code not in _CURES) or code in ("SlowDown", "Throttling", "RequestLimitExceeded", "RequestTimeout"):
+        return Unreachable(f"{what}. {_LATER}.", repeated=repeated)
+    return S3Error(f"{what}. {_CURES.get(code, 'Check the fields of the store')}.", repeated=repeated)
 
 
 def _unasked(error: Exception, where: str, path: str) -> Exception:
@@ -161,12 +116,13 @@ def _unasked(error: Exception, where: str, path: str) -> Exception:
 
     said = str(error).strip().rstrip(".")
     what = f"{where} could not be asked for '{path}': {said}"
+    reached = not isinstance(error, (known.ConnectTimeoutError, known.EndpointConnectionError))
     if isinstance(error, (known.ReadTimeoutError, known.ConnectTimeoutError)):
-        return NoAnswer(f"{what}. {_FIND_ENDPOINT}; or raise `read_timeout`.")
+        return NoAnswer(f"{what}. {_FIND_ENDPOINT}; or raise `read_timeout`.", reached=reached)
     if isinstance(error, known.SSLError):
         return Unreachable(f"{what}. Check the certificate of `endpoint_url`; AWS_CA_BUNDLE names the authorities to trust.")
     if isinstance(error, (known.ConnectionError, known.HTTPClientError, known.ResponseStreamingError, known.IncompleteReadError)):
-        return Unreachable(f"{what}. {_FIND_ENDPOINT}.")
+        return Unreachable(f"{what}. {_FIND_ENDPOINT}.", reached=reached)
     if isinstance(error, known.ProfileNotFound):
         return Denied(f"{what}. Correct `profile`, or add it by `aws configure --profile NAME`.")
     if isinstance(error, tuple(getattr(known, name) for name in _UNCREDITED)):
