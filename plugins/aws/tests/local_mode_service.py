@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from local_mode import CONFIGURATION
+from local_pipelines import CONFIGURATION
 from pipelines_service import Execution, PipelineService
 from sagemaker_service import REGION
 
@@ -79,7 +79,7 @@ class LocalModeService(PipelineService):
             }  # fmt: skip
             with (self._folder / "said").open("a") as said_there:
                 self._process = subprocess.Popen(
-                    [sys.executable, str(Path(__file__).with_name("local_mode.py"))], env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                    [sys.executable, str(Path(__file__).with_name("local_pipelines.py"))], env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                     stderr=said_there, text=True, start_new_session=True,
                 )  # fmt: skip
         return self._process

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from sagemaker_service import ACCOUNT, REGION, Held, Refused, SageMakerService, limited
+from sagemaker_service import ACCOUNT, REGION, Held, Refused, SageMakerService, limited, model
 
 _LOOK = 0.05
 _REQUESTS = {"Processing": "CreateProcessingJobRequest", "Training": "CreateTrainingJobRequest"}
@@ -58,7 +58,7 @@ class Execution:
 
 
 class PipelineService(SageMakerService):
-    """`goes_on`: whether it starts what does not depend on a failed step. `lost`: names of steps whose machine is to be lost once."""
+    """`goes_on`: whether it starts what does not depend on a failed step. `losing`: how many of the next machines are to be lost."""
 
     def __init__(self, moto: int, engine: Any = None, volumes: Any = ()) -> None:
         super().__init__(moto, engine, volumes)
@@ -66,7 +66,8 @@ class PipelineService(SageMakerService):
         self.executions: dict[str, Execution] = {}
         self.tags: dict[str, dict[str, str]] = {}
         self.goes_on = True
-        self.lost: list[str] = []
+        self.losing = 0
+        self._lost: set[str] = set()
 
     # -- pipelines -----------------------------------------------------------------------------------------------------
 
@@ -195,11 +196,11 @@ class PipelineService(SageMakerService):
     def _look_at(self, execution: Execution, step: Step) -> None:
         held = step.held
         assert held is not None
-        if step.name in self.lost and held.container is not None:
-            self.lost.remove(step.name)
+        if self.losing and held.container is not None and held.status == "InProgress":
+            self.losing -= 1
+            self._lost.add(held.name)
             with suppress(Exception):  # it has ended by itself
                 held.container.kill()
-            held.stopping, held.lost = True, True  # type: ignore[attr-defined]
         if execution.stopping and held.status == "InProgress" and not held.stopping:
             with suppress(Refused):
                 self._stop(held)
@@ -207,13 +208,13 @@ class PipelineService(SageMakerService):
             self._ended(execution, step, held)
 
     def _ended(self, execution: Execution, step: Step, held: Held) -> None:
-        lost = getattr(held, "lost", False)
+        lost = held.name in self._lost
         step.failure = "" if held.status == "Completed" else "InternalServerError: We encountered an internal error." if lost else f"ClientError: {held.failure}"
         policies = [each for each in step.definition.get("RetryPolicies", ()) if "SageMaker.JOB_INTERNAL_ERROR" in each["ExceptionType"]]
         if lost and policies and step.attempts <= policies[0]["MaxAttempts"]:
             self._begin_step(execution, step)
         else:
-            step.status = {"Completed": "Succeeded", "Stopped": "Failed" if lost else "Stopped"}.get(held.status, "Failed")
+            step.status = {"Completed": "Succeeded", "Stopped": "Stopped"}.get(held.status, "Failed")
 
 
 def arn_of(pipeline: str) -> str:
@@ -238,3 +239,8 @@ def checked(text: str) -> dict[str, Any]:
         kind = step["Type"]
         limited(_REQUESTS[kind], {**step["Arguments"], f"{kind}JobName": "one"}, step["Name"])
     return definition
+
+
+def knows_versions() -> bool:
+    """Whether the installed client does, as the orchestrator requires."""
+    return "PipelineVersionId" in model()["shapes"]["StartPipelineExecutionRequest"]["members"]

@@ -8,12 +8,18 @@ from typing import Any
 
 import pytest
 
+from conftest import asking
 from dovetail.components import ArtifactStore
 from dovetail.testing import GraphOrchestratorContract
+from dovetail.testing.trial import Trial, TrialProject
+from dovetail.values.plan import Status
+from dovetail.values.settings import Schedule
 from dovetail_aws.sagemaker_orchestrator import SageMakerOrchestrator
 from emulator import Emulator
-from pipelines_service import PipelineService
+from pipelines_service import PipelineService, knows_versions
 from sagemaker_service import REGION, ROLE, serving
+
+pytestmark = pytest.mark.skipif(not knows_versions(), reason="this botocore knows no versions of pipelines, which 1.40 does")
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +42,32 @@ class TestProcessingJobs(GraphOrchestratorContract):
         return SageMakerOrchestrator(
             role=ROLE, endpoint_url=pipelines.url, region=REGION, image=job_image, python=f"{sys.prefix}/bin/python", poll=0.1
         ).called("sagemaker", "sagemaker")  # type: ignore[return-value]
+
+    def test_a_machine_that_was_lost_is_replaced_as_often_as_the_step_is_retried(
+        self, trial: Trial, project: TrialProject, pipelines: PipelineService
+    ) -> None:
+        pipelines.losing = 1
+        run = trial.run(project.pipelines.retried, succeeds_at=1)
+        assert run.status is Status.COMPLETED, run.error
+        assert [step.attempts for step in pipelines.executions[run.engine_address or ""].steps] == [2, 1]
+
+    def test_a_machine_that_was_lost_fails_a_step_without_retries(self, trial: Trial, project: TrialProject, pipelines: PipelineService) -> None:
+        pipelines.losing = 1
+        run = trial.run(project.pipelines.chain, length=2)
+        assert run.status is Status.FAILED
+        assert "InternalServerError" in (run.error or "")
+
+    def test_no_more_jobs_run_at_once_than_are_to(self, orchestrator: SageMakerOrchestrator, store: ArtifactStore, project: TrialProject) -> None:
+        run = project.on(orchestrator.with_settings({"parallel_steps": 1}), store).run(project.pipelines.at_once, seconds=2.0)
+        assert [run.steps[name].output.load() for name in ("a", "b")] == [False, False]
+
+    def test_what_the_clock_starts_is_a_run_of_its_own(self, trial: Trial, project: TrialProject, pipelines: PipelineService) -> None:
+        trial.schedule(project.pipelines.diamond, Schedule(cron="0 3 * * *"))
+        tick = asking("sagemaker", pipelines.url).start_pipeline_execution(
+            PipelineName="dovetail-schedule-diamond", ClientRequestToken="0" * 32, PipelineExecutionDisplayName="tick"
+        )["PipelineExecutionArn"]
+        assert self._orchestrator(trial).find(tick).wait(150) == 0
+        (run,) = trial.client.list_runs(pipeline="diamond")
+        assert run.status is Status.COMPLETED, run.error
+        assert "/dovetail-diamond/" in (run.engine_address or "").replace("pipeline/", "/")
+        assert run.steps["left"].output.load() == 18

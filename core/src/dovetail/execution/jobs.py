@@ -38,7 +38,7 @@ def job_of(workspace: Workspace, run: RunInfo, step: PlanStep, number: int, comp
     stack = workspace.stack
     components = stack.present()
     configurations = [spec.configuration for spec in stack.components.values()]
-    shown = bool(getattr(stack.build(component_type), "shows_variables", False))
+    shown = bool(getattr(stack.build(component_type), "shows_variables", False))  # such a service pulls images by credentials of its own, too
     wanted = {name for component in components for name in component.credential_variables if not shown}
     return Job(
         name=job_name(run, step.invocation, number),
@@ -47,7 +47,7 @@ def job_of(workspace: Workspace, run: RunInfo, step: PlanStep, number: int, comp
         variables={**(to_show(configurations) if shown else {}), **step.environment.env},
         secrets=to_hand(configurations, stack.secret) if not shown else {},
         credentials={name: os.environ[name] for name in sorted(wanted) if name in os.environ},
-        login=_login(workspace, step.image),
+        login=_login(workspace, step.image) if not shown else None,
         folders=tuple(dict.fromkeys(folder.absolute() for component in components for folder in component.local_folders())),
         resources=without_waived(step.resources, stack.waive),
         timeout=step.timeout,
@@ -86,9 +86,11 @@ def _in_all(step: PlanStep) -> float | None:
 
 def _login(workspace: Workspace, image: str | None) -> Credentials | None:
     """What opens the stack's registry, for an image that lies in it."""
-    registry = workspace.stack.build(ContainerRegistry)
-    found = registry.credentials() if registry is not None and image is not None else None
-    return found if found is not None and image is not None and image.startswith(f"{found.server}/") else None
+    registry = workspace.stack.build(ContainerRegistry) if image is not None else None
+    if registry is None or image is None or not image.startswith(f"{registry.uri.partition('/')[0]}/"):
+        return None
+    found = registry.credentials()
+    return found if found is not None and image.startswith(f"{found.server}/") else None
 
 
 def labels_of(run: RunInfo, step: PlanStep | None = None, number: int | None = None) -> dict[str, str]:

@@ -152,8 +152,12 @@ class RunningExecution(RunningJob):
             reason = str(self._described().get("FailureReason") or "").strip().rstrip(".")
         except Absent:
             return "SageMaker does not know the execution any more."
-        failed = [each for each in self._steps() if each.get("FailureReason") or each.get("StepStatus") == "Failed"]
-        parts = [f"SageMaker says: {reason}." if reason else "", *(_said_of(each) for each in failed), self._job_of(failed[0]) if failed else ""]
+        parts = [f"SageMaker says: {reason}." if reason else ""]
+        try:
+            failed = [each for each in self._steps() if each.get("FailureReason") or each.get("StepStatus") == "Failed"]
+            parts += [*(_said_of(each) for each in failed), self._job_of(failed[0]) if failed else ""]
+        except AwsError as error:  # who may not look at its steps
+            parts.append(str(error))
         return "\n".join(part for part in parts if part)
 
     def _steps(self) -> list[dict[str, Any]]:
