@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -218,6 +221,19 @@ def test_a_mapped_step_is_one_job_with_its_children_recorded(place, make_module)
     assert [child.output.load() for child in run.steps["doubled"].children] == [0, 2, 4]
     graph = json.loads((Path(run.engine_address) / "graph.json").read_text())
     assert [(job["command"][-2:], len(job["after"])) for job in graph["jobs"]] == [(["items", "--in-graph"], 0), (["doubled", "--in-graph"], 1)]
+
+
+def test_no_step_starts_after_a_failure_though_its_engine_starts_its_job(place, programs) -> None:
+    flow = _FLOW.replace("def broken():\n        after(fails(slow(first())))\n", "def broken():\n        one = first()\n        fails(one)\n        after(slow(one))\n")
+    graph = Path(killed_while_slow(place, programs, flow.replace("        p()\n", "        broken()\n")))
+    told = json.loads((graph / "graph.json").read_text())
+    assert told["keep_going"] is False
+    (place / "go").touch()
+    until((graph / "code").exists)
+    job = next(job for job in told["jobs"] if job["command"][-2] == "after")
+    assert subprocess.run([sys.executable, *job["command"]], env={**os.environ, **job["variables"]}, check=False).returncode == 0
+    assert Client().list_runs()[0].steps["after"].why == "step 'fails' failed"
+    assert "after" not in executed(place)
 
 
 def test_jobs_and_graph_say_where_they_come_from(place, make_module) -> None:

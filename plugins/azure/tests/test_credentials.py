@@ -124,3 +124,20 @@ def test_a_signature_stands_in_no_error(make_store: Any) -> None:
         store.read("a")
     assert "sig=********" in str(raised.value)
     assert signature().rpartition("sig=")[2] not in str(raised.value)
+
+
+@pytest.mark.parametrize("way", ["key", "connection string", "signature"])
+def test_the_variables_of_the_az_command_are_heard(make_store: Any, blobs: Any, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    said = {
+        "key": ("AZURE_STORAGE_KEY", KEY),
+        "connection string": ("AZURE_STORAGE_CONNECTION_STRING", f"AccountName={ACCOUNT};AccountKey={KEY}"),
+        "signature": ("AZURE_STORAGE_SAS_TOKEN", signature()),
+    }
+    monkeypatch.setenv(*said[way])
+    assert make_store(account_key=None).check() == []
+
+
+def test_the_variables_of_another_account_are_not(make_store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT", "another")
+    monkeypatch.setenv("AZURE_STORAGE_KEY", KEY)
+    assert make_store(account_key=None)._signer is None

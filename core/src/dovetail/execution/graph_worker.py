@@ -45,6 +45,8 @@ def _drive(worker: Worker, info: RunInfo, plan: Plan) -> None:
     before = {name: outcome for name, _ in step.node.upstream() if (outcome := records.outcome(name)) is not None}
     driver = _QuietDriver(workspace, plan, definition_of, outcomes=before)
     driver.info = info
+    stops = plan.options.get("failure_policy", "stop") == "stop"
+    driver.failed = records.failure() if stops else None
     if records.cancelled():
         driver.cancel()
     here = _Here()
@@ -53,6 +55,8 @@ def _drive(worker: Worker, info: RunInfo, plan: Plan) -> None:
         with Pulse(records, flush=lambda: None, on_cancel=driver.cancel, beat=None):
             driver.drive(here.start, slots=_slots(step), capacity=step.resources)
         driver.settled()
+        if stops and driver.failed is not None:
+            records.note_failure(driver.failed)
     finally:
         driver.close()
 

@@ -126,6 +126,14 @@ class RunRecords:
     def finished(self) -> dict[str, Any] | None:
         return self.records.find(f"{self.base}/finished.json")
 
+    def note_failure(self, invocation: str) -> None:
+        """Record which step was the first to fail, for jobs of an engine that would start all the same."""
+        self.records.create(f"{self.base}/failure.json", {"step": invocation})
+
+    def failure(self) -> str | None:
+        found = self.records.find(f"{self.base}/failure.json")
+        return str(found["step"]) if found is not None else None
+
     def ask_to_cancel(self, reason: str) -> None:
         self.records.create(f"{self.base}/cancel.json", {"reason": reason, "at": time.time()})
 

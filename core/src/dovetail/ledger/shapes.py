@@ -25,6 +25,7 @@ _SHAPES: dict[str, Mapping[str, Kind]] = {
     "format.json": {"store": str},
     "run.json": _RUN,
     "started.json": {"models?": {"*": (int, None)}, "prepared?": dict, "started?": _NUMBER},
+    "failure.json": {"step": is_name},
     "engine.json": {"orchestrator": str, "address": str},
     "finished.json": {**_RUN, "status": _STATUS, "ended": _NUMBER, "steps": {_NAMES: _STEP}},
     "expansion.json": {"children": [is_name]},

@@ -30,13 +30,17 @@ _BRIEF = 2.0  # seconds for a connection while something is only checked
 _BRIEF_ANSWER = 4.0  # seconds for an answer then
 _BRIEF_IN_ALL = 7.0  # seconds after which nothing is asked again then
 _BRIEFLY = 2  # attempts then
+_OF_THE_ACCOUNT = ("AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_KEY", "AZURE_STORAGE_SAS_TOKEN")  # as of the az command
 _LEAST = 0.5  # seconds that everything is given
 
 
 class AzureConnection(Component):
-    """Without a key credentials come from the surroundings, as for every tool of Azure's, and are renewed before they expire."""
+    """Without a key credentials come from the surroundings, as for every tool of Azure's, and are renewed before they expire.
 
-    credential_variables: ClassVar[tuple[str, ...]] = VARIABLES
+    That is AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN, as of the command `az`, else an identity.
+    """
+
+    credential_variables: ClassVar[tuple[str, ...]] = (*VARIABLES, *_OF_THE_ACCOUNT)
 
     account: str | None = field(default=None, metadata={"help": "The storage account's name."})
     connection_string: Secret | None = field(default=None, metadata={"help": "The account's connection string, which says the account and its key."})
@@ -60,7 +64,8 @@ class AzureConnection(Component):
         if self.endpoint_url is not None and not _ADDRESS.fullmatch(self.endpoint_url):
             shown = repr(self.endpoint_url) if not set("@?") & set(self.endpoint_url) else "an address with credentials in it"
             raise ConfigurationError(f"`endpoint_url` is {shown}. Write it as https://host, or http://host:port/account.")
-        said = _parsed(self.connection_string)
+        around = _around(self.account) if not (self.connection_string or self.account_key or self.sas) else {}
+        said = {**around, **_parsed(self.connection_string)}
         self._account = self.account or said.get("accountname", "")
         suffix = said.get("endpointsuffix", "core.windows.net")
         self._endpoint = (self.endpoint_url or said.get("blobendpoint") or f"https://{self._account}.blob.{suffix}").rstrip("/")
@@ -177,6 +182,14 @@ def _new_session() -> Any:
         session.mount(scheme, requests.adapters.HTTPAdapter(pool_connections=8, pool_maxsize=_CONNECTIONS))
     session.headers.update({"User-Agent": "dovetail-azure", "x-ms-version": VERSION, "Accept-Encoding": "identity"})
     return session
+
+
+def _around(account: str | None) -> dict[str, str]:
+    """What the variables of the command `az` say of this account, as a connection string would."""
+    text, known, key, sas = (os.environ.get(name, "") for name in _OF_THE_ACCOUNT)
+    said = _parsed(Secret(text)) if text else {"accountname": known, "accountkey": key, "sharedaccesssignature": sas}
+    theirs = said.get("accountname", "")
+    return {name: value for name, value in said.items() if value} if not (account and theirs and theirs != account) else {}
 
 
 def _parsed(connection_string: Secret | None) -> dict[str, str]:
