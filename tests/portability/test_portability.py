@@ -1,7 +1,7 @@
 """Every case on every backend: what is recorded is what the local reference records, or the backend refuses before the run.
 
 Unless DOVETAIL_PORTABILITY_FULL is set: every case on those backends that take a moment, and the cases that are marked
-`sliced=True` on the others but one.
+`sliced=True` on some of the others, in which every orchestrator and every store is met.
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ import os
 import pytest
 
 from matrix.accounts import WHOLE_VARIABLE, Accounts, Verdict, judged
-from matrix.backends import BACKENDS, FOLDER, PROCESSES, REFERENCE, S3, Backend
+from matrix.backends import AZURE, BACKENDS, DOCKER, FOLDER, GCS, PROCESSES, REFERENCE, S3, SAGEMAKER, THREADS, VERTEX, Backend
 from matrix.cases import CASES, Case
 from matrix.table import Table
 
 QUICK = (REFERENCE, Backend(PROCESSES, FOLDER))
-LEFT_OUT = (Backend(PROCESSES, S3),)  # of a slice: its two halves are tried with others
+SLICED = (
+    *(Backend(DOCKER, store) for store in (FOLDER, S3)), *(Backend(THREADS, store) for store in (S3, GCS, AZURE)), Backend(VERTEX, GCS), Backend(SAGEMAKER, S3),
+)  # fmt: skip
 WHOLE = bool(os.environ.get(WHOLE_VARIABLE))
 CHOSEN = [
     (case, backend)
     for backend in BACKENDS
     if backend.is_installed()
     for case in CASES
-    if WHOLE or backend in QUICK or (case.sliced and backend not in LEFT_OUT)
+    if WHOLE or backend in QUICK or (case.sliced and backend in SLICED)
 ]  # fmt: skip
 
 

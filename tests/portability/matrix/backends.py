@@ -31,7 +31,8 @@ class Axis:
     """One orchestrator or artifact store. `service` starts what it needs, once for all tests of a session.
 
     `plugin`: the module that must be installed. `fields`: configuration that is always the same. `variables`: set while a
-    pipeline runs on it, for `${…}` in the configuration. `tried_on`: what stands for it here. `refuses`: what it cannot
+    pipeline runs on it, for `${…}` in the configuration. `identity`: likewise, by which a client of the store signs in, and which workers
+    of an engine with credentials of its own have by that engine: `identity_field` names its field for it. `tried_on`: what stands for it here. `refuses`: what it cannot
     honour, by words of the checks before a run that tell it from all else; a refusal of anything else is a difference.
     """
 
@@ -43,6 +44,8 @@ class Axis:
     fields: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     refuses: Mapping[str, str] = field(default_factory=dict)
+    identity: Mapping[str, str] = field(default_factory=dict)
+    identity_field: str = ""
 
     @property
     def component(self) -> str:
@@ -112,6 +115,21 @@ def azure_server() -> Iterator[Configure]:
 
 
 @contextlib.contextmanager
+def vertex_pipelines() -> Iterator[Configure]:
+    if importlib.util.find_spec("kfp") is None:
+        raise Unavailable("kfp is not installed, which `python3 tasks.py test` does")
+    with of_a_plugins_tests("gcp", "vertex_engine.py").vertex_engine() as configuration:
+        yield lambda folder: configuration
+
+
+@contextlib.contextmanager
+def sagemaker_pipelines() -> Iterator[Configure]:
+    """SageMaker signs in as its role, so who asks it has credentials too."""
+    with of_a_plugins_tests("aws", "sagemaker_engine.py").sagemaker_engine() as engine:
+        yield lambda folder: engine.configuration
+
+
+@contextlib.contextmanager
 def folder_of_the_trial() -> Iterator[Configure]:
     yield lambda folder: {"path": str(folder / "store")}
 
@@ -124,21 +142,29 @@ THREADS = Axis("local threads", "local", "this machine", refuses={**_NO_GPU, **_
 PROCESSES = Axis("local processes", "local", "this machine", fields={"processes": True}, refuses={**THREADS.refuses, **_NOT_IMPORTABLE})
 DOCKER = Axis("docker", "docker", "a Docker engine, a container for each step", docker_engine, plugin="dovetail_docker", refuses={**_MORE_THAN_THERE_IS, **_NOT_IMPORTABLE})
 
+_NO_FOLDER = {"a folder of this machine, which workers of": "a store in a folder of the submitter's machine"}
+_TOO_LARGE = {"Ask for less": "`Resources(cpu=…)` of more than any of its machines has"}
+VERTEX = Axis(
+    "Vertex AI", "vertex", "the pipelines that its API receives, carried out by Kubeflow's local runner in containers", vertex_pipelines, plugin="dovetail_gcp",
+    refuses={**_NO_FOLDER, **_TOO_LARGE, **_NOT_IMPORTABLE}, identity_field="variables",
+)  # fmt: skip
+SAGEMAKER = Axis(
+    "SageMaker", "sagemaker", "the pipelines that its API receives, carried out in containers", sagemaker_pipelines, plugin="dovetail_aws",
+    refuses={**_NO_FOLDER, **_TOO_LARGE, **_NOT_IMPORTABLE}, identity_field="variables",
+)  # fmt: skip
+
 FOLDER = Axis("local folder", "local", "this machine", folder_of_the_trial)
 S3 = Axis(
-    "S3", "s3", "an emulator, moto, whose conditional writes are made atomic", s3_server, plugin="dovetail_aws",
-    fields={"key": "${PORTABILITY_S3_KEY}", "secret": "${PORTABILITY_S3_SECRET}", "trusted": True},
-    variables={"PORTABILITY_S3_KEY": "testing", "PORTABILITY_S3_SECRET": "testing-secret-8f3a"},
+    "S3", "s3", "an emulator, moto, whose conditional writes are made atomic", s3_server, plugin="dovetail_aws", fields={"trusted": True, "region": "eu-central-1"},
+    identity={"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing-secret-8f3a"},
 )  # fmt: skip
-
 GCS = Axis("GCS", "gcs", "an emulator, gcp-storage-emulator, with conditional writes before it", gcs_server, plugin="dovetail_gcp", fields={"trusted": True})
 AZURE = Axis(
-    "Azure Blob", "azure", "an emulator, Azurite", azure_server, plugin="dovetail_azure",
-    fields={"account": "devstoreaccount1", "account_key": "${PORTABILITY_AZURE_KEY}", "trusted": True},
-    variables={"PORTABILITY_AZURE_KEY": "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="},
+    "Azure Blob", "azure", "an emulator, Azurite", azure_server, plugin="dovetail_azure", fields={"account": "devstoreaccount1", "trusted": True},
+    identity={"AZURE_STORAGE_KEY": "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="},
 )  # fmt: skip
 
-ORCHESTRATORS = (THREADS, PROCESSES, DOCKER)
+ORCHESTRATORS = (THREADS, PROCESSES, DOCKER, VERTEX, SAGEMAKER)
 STORES = (FOLDER, S3, GCS, AZURE)
 REFERENCE = Backend(THREADS, FOLDER)
 BACKENDS = tuple(Backend(orchestrator, store) for store in STORES for orchestrator in ORCHESTRATORS)

@@ -115,7 +115,7 @@ def site_on(
     monkeypatch.setenv("DOVETAIL_PROJECT", str(project))
     monkeypatch.setenv("DOVETAIL_STACK", _ACTIVE)
     for axis in (backend.orchestrator, backend.store):
-        for name, value in axis.variables.items():
+        for name, value in {**axis.variables, **axis.identity}.items():
             monkeypatch.setenv(name, value)
     _write_stacks(backend, configure, folder, project)
     monkeypatch.syspath_prepend(str(project))
@@ -131,6 +131,8 @@ def _write_stacks(backend: Backend, configure: Mapping[str, Configure], folder: 
     def component(axis: Axis) -> dict[str, Any]:
         own = configure[axis.title](folder) if axis.title in configure else {}
         fields = {**own, **axis.fields}
+        if axis.identity_field:
+            fields[axis.identity_field] = {**fields.get(axis.identity_field, {}), **backend.store.identity}
         return {"flavor": axis.flavor, "name": axis.component, "configuration": fields}
 
     store = component(backend.store)

@@ -102,7 +102,8 @@ def _option_problems(step: PlanStep, runner: Runner, workspace: Workspace) -> It
     yield from wrong
     if not wrong:
         wanted, settings = without_waived(step.resources, workspace.stack.waive), settings_for(workspace, step.options, runner.component_type)
-        yield from (f"Step '{step.invocation}': {problem}" for problem in runner.ill_fitting(wanted, settings))
+        by = f"{runner.component_type.replace('_', ' ')} '{runner.name}'"
+        yield from (f"Step '{step.invocation}', by {by}: {problem}" for problem in runner.ill_fitting(wanted, settings))
 
 
 def _unimportable(step: PlanStep, runner: Runner) -> Iterator[str]:
