@@ -62,8 +62,10 @@ def portability(session: nox.Session) -> None:
     """Every pipeline of tests/portability on every orchestrator and every artifact store; what came of it is written into docs and README."""
     plugins = (part for name in ("docker", "aws", "gcp", "azure") for part in ("-e", f"plugins/{name}[test]"))
     session.install("-e", "core[testing]", *plugins, "-r", "tests/portability/requirements.txt")
-    written = {"DOVETAIL_PORTABILITY_FULL": "1", "DOVETAIL_PORTABILITY_TABLE": str(ROOT / ".nox" / "portability.json")}
+    found = ROOT / ".nox" / "portability.json"
+    written = {"DOVETAIL_PORTABILITY_FULL": "1", "DOVETAIL_PORTABILITY_TABLE": str(found)}
     session.run("pytest", "tests/portability/test_portability.py", *session.posargs, env=written)
+    session.run("python", "tests/portability/write_table.py", str(found))
     session.run("pytest", "tests/portability", "--ignore", "tests/portability/test_portability.py")
 
 
@@ -86,7 +88,7 @@ def _package_sessions(package: Path) -> None:
             session.run("python", "-m", "pip", "install", "--quiet", requirement)
         session.install("-e", "core[testing]", *_siblings(package), "-e", f"{folder}[test]")
         _install_npm_engines(session, package)
-        session.run("pytest", str(folder / "tests"), *session.posargs)
+        session.run("pytest", str(folder / "tests"), *session.posargs, env={"DOVETAIL_LONG_TESTS": "1"})
 
     @nox.session(name=f"versions-{package.name}", venv_backend="uv")
     @nox.parametrize("resolution", ["lowest-direct", "highest"])

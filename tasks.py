@@ -25,6 +25,8 @@ PLUGINS = ROOT / ".venv-plugins"  # dovetail with every plugin, as they have to 
 FLIGHTS = ROOT / "examples" / "flights"
 PORTABILITY = ROOT / "tests" / "portability"
 _AGAIN = ("python", "-m", "pytest", "--last-failed", "--last-failed-no-failures", "none")  # once more, what failed on a busy machine
+CLOUDS = ("aws", "azure", "docker", "gcp")  # plugins whose tests wait for containers most of the time
+_BESIDE = ("-n", "2", "--dist", "loadfile")
 NEEDS_PIP = {"pytorch": "torch==2.13.0"}  # a build for the CPU, where pip is told of one
 
 
@@ -118,11 +120,11 @@ def test_plugins() -> None:
     install_engines()
     install_plugins(PLUGINS, packages(), "[test]")
     install_npm_engines(PLUGINS)
-    install(PLUGINS, "-r", PORTABILITY / "requirements.txt")
-    failed = [name for name, folder in packages().items() if call(PLUGINS, "python", "-m", "pytest", folder) and call(PLUGINS, *_AGAIN, folder)]
-    slice_ = (PORTABILITY, "-k", "docker or s3")  # the core's tests ran what takes no plugin
-    if call(PLUGINS, "python", "-m", "pytest", *slice_) and call(PLUGINS, *_AGAIN, *slice_):
-        failed.append("the portability of pipelines")
+    install(PLUGINS, "-r", PORTABILITY / "requirements.txt", "-r", FLIGHTS / "requirements.txt", "pytest-xdist>=3.6")
+    suites: dict[str, tuple[str | Path, ...]] = {name: (folder, *_BESIDE) if name in CLOUDS else (folder,) for name, folder in packages().items()}
+    suites["the portability of pipelines"] = (PORTABILITY, "-k", "docker or s3 or gcs or azure", *_BESIDE)  # the core's tests ran what takes no plugin
+    suites["the flights example on clouds"] = (ROOT / "tests" / "clouds",)
+    failed = [name for name, suite in suites.items() if call(PLUGINS, "python", "-m", "pytest", *suite) and call(PLUGINS, *_AGAIN, suite[0])]
     if failed:
         sys.exit(f"Tests failed in {', '.join(failed)}.")
 

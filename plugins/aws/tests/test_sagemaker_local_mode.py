@@ -29,6 +29,8 @@ from sagemaker_service import ACCOUNT, REGION, ROLE, serving
 
 pytestmark = pytest.mark.skipif(not knows_versions(), reason="this botocore knows no versions of pipelines, which 1.40 does")
 
+LONG = pytest.mark.skipif("DOVETAIL_LONG_TESTS" not in os.environ, reason="one of those that are tried with DOVETAIL_LONG_TESTS=1")
+
 
 @pytest.fixture(scope="module")
 def local_mode(s3: Emulator, role: str, engine: Any) -> Iterator[LocalModeService]:
@@ -91,6 +93,7 @@ def test_a_failure_stops_what_waits_for_it(trial: Trial, trials: TrialProject, o
     assert "failing" in running.explain()
 
 
+@LONG
 def test_what_does_not_depend_on_a_failure_goes_on_where_it_is_to(trial: Trial, trials: TrialProject) -> None:
     """Local mode starts nothing after a failed job, so this one must not fail there."""
     run = trial.run(trials.pipelines.beside.with_options(failure_policy="continue"), seconds=0.1)
@@ -98,12 +101,14 @@ def test_what_does_not_depend_on_a_failure_goes_on_where_it_is_to(trial: Trial, 
     assert run.steps["after_slow"].status is Status.COMPLETED
 
 
+@LONG
 def test_a_step_is_retried_in_its_job(trial: Trial, trials: TrialProject) -> None:
     run = trial.run(trials.pipelines.retried, succeeds_at=2)
     assert run.status is Status.COMPLETED, run.error
     assert (run.steps["flaky"].attempts, run.steps["flaky"].output.load()) == (2, 2)
 
 
+@LONG
 def test_a_run_that_is_cancelled_stops_its_execution(trial: Trial, trials: TrialProject, local_mode: LocalModeService) -> None:
     def stop(event: str, facts: Mapping[str, Any]) -> None:
         if event == "dovetail_step_started":

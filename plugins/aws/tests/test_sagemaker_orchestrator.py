@@ -31,6 +31,8 @@ def pipelines(s3: Emulator, role: str, engine: Any) -> Iterator[PipelineService]
 
 
 class TestProcessingJobs(GraphOrchestratorContract):
+    slow = True
+
     @pytest.fixture
     def store(self, make_store: Callable[..., Any], pipelines: PipelineService) -> ArtifactStore:
         return make_store(endpoint_url=pipelines.url, region=REGION, key=None, secret=None)

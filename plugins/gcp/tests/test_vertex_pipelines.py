@@ -55,6 +55,8 @@ def store(bucket: Emulator) -> ArtifactStore:
 
 
 class TestVertexOrchestrator(GraphOrchestratorContract):
+    slow = True
+
     @pytest.fixture
     def orchestrator(self, pipelines: PipelinesFake, python_image: str) -> VertexOrchestrator:
         return VertexOrchestrator(**configuration(pipelines, python_image))

@@ -25,6 +25,8 @@ _CHAPTERS = {
     "graphs": "Graphs", "failures": "Failures", "caching": "Cache", "values": "Values", "records": "Records", "settings": "Settings",
 }  # fmt: skip
 
+_UNTRIED = "·"
+_IN_SHORT = {_UNTRIED: "not tried"}
 Cell = tuple[str, str]  # the titles of a case and of a backend
 
 
@@ -43,7 +45,7 @@ class Table:
         backends = [name.strip() for name in rows[0][1:]]
         cells = {}
         for title, *found in rows[2:]:
-            cells.update({(title.strip(), name): sign.strip() for name, sign in zip(backends, found, strict=True) if sign.strip()})
+            cells.update({(title.strip(), name): sign.strip() for name, sign in zip(backends, found, strict=True) if sign.strip() != _UNTRIED})
         return cls(cells)
 
     @classmethod
@@ -66,11 +68,11 @@ class Table:
     def missing(self) -> list[Cell]:
         return [(case.title, backend.title) for case in CASES for backend in BACKENDS if (case.title, backend.title) not in self.cells]
 
+    def shown(self, case: Case, backend: Backend) -> str:
+        return self.cells.get((case.title, backend.title), _UNTRIED)
+
     def write(self) -> None:
-        """Into docs and README. Raises ValueError for a table with holes."""
-        missing = self.missing()
-        if missing:
-            raise ValueError(f"{len(missing)} cells are missing, such as {missing[0]}; the table is written once all of them are known.")
+        """Into docs and README."""
         PUBLISHED.write_text(self.markdown(), encoding="utf-8")
         PAGE.write_text(self.page(), encoding="utf-8")
         before, _, rest = README.read_text(encoding="utf-8").partition(_BEGINS)
@@ -101,7 +103,7 @@ class Table:
         yield f"| case | {' | '.join(titles)} |"
         yield f"|---|{'---|' * len(titles)}"
         for case in cases:
-            yield f"| {case.title} | {' | '.join(self.cells[case.title, title] for title in titles)} |"
+            yield f"| {case.title} | {' | '.join(self.shown(case, backend) for backend in BACKENDS)} |"
 
     def section(self) -> str:
         """The README's part: a line for each backend, a column for each chapter."""
@@ -112,9 +114,9 @@ class Table:
         return _BEGINS + "\n".join(lines) + f"\n{_ENDS}"
 
     def _summed(self, cases: Sequence[Case], backend: Backend) -> str:
-        counts = Counter(self.cells[case.title, backend.title].partition(":")[0] for case in cases)
-        shown = [f"{counts[sign]} {sign}" for sign in ("beyond", "refused", "different") if counts[sign]]
-        return ", ".join([f"{counts['✓']} ✓", *shown])
+        counts = Counter(self.shown(case, backend).partition(":")[0] for case in cases)
+        shown = [f"{counts[sign]} {_IN_SHORT.get(sign, sign)}" for sign in ("✓", "beyond", "refused", "different", _UNTRIED) if counts[sign]]
+        return ", ".join(shown)
 
     # -- HTML ----------------------------------------------------------------------------------------------------------
 
@@ -153,7 +155,7 @@ class Table:
             for case in cases:
                 yield f'<tr><th scope="row">{_coded(case.title)}</th>'
                 for backend in BACKENDS:
-                    yield self._cell(self.cells[case.title, backend.title], refusals)
+                    yield self._cell(self.shown(case, backend), refusals)
                 yield "</tr>"
 
     def _cell(self, cell: str, refusals: Sequence[str]) -> str:
@@ -162,6 +164,8 @@ class Table:
             return '<td class="same"><span title="the same as on the reference">✓</span></td>'
         if sign == "refused":
             return f'<td class="refused"><span title="{html.escape(why, quote=True)}">refused<sup>{refusals.index(cell) + 1}</sup></span></td>'
+        if sign == _UNTRIED:
+            return f'<td><span title="not tried">{_UNTRIED}</span></td>'
         return f'<td class="{html.escape(sign)}"><span>{html.escape(sign)}</span></td>'
 
 
@@ -183,6 +187,7 @@ def _legend() -> list[str]:
         "- ✓: the same as on the reference",
         "- refused: the checks before the run refuse the pipeline, naming the component, what it cannot honour, and the way out",
         "- beyond: the reference refuses it, and this backend passes the setting on to its engine, which honours it or says that it cannot",
+        f"- {_UNTRIED}: not tried since the backend or the case was added",
     ]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -15,8 +16,39 @@ from dovetail.values.plan import Status
 _ENDS_WITHIN = 60.0  # seconds in which an engine has to notice that the last job of a graph has ended
 
 
+LONG_VARIABLE = "DOVETAIL_LONG_TESTS"
+_FOR_ALL = frozenset(
+    {
+        "test_the_record_is_the_local_orchestrators",
+        "test_a_second_run_takes_everything_from_the_cache_and_submits_nothing",
+        "test_what_a_step_prints_is_kept",
+        "test_what_depends_on_a_failed_step_never_runs",
+        "test_a_step_whose_process_was_killed_has_failed",
+        "test_a_run_that_is_asked_to_stop_stops",
+        "test_conditions_hold_or_are_refused",
+        "test_a_map_gathers_in_order_or_is_refused",
+        "test_a_step_is_retried_or_retries_are_refused",
+        "test_a_schedule_is_kept_or_refused",
+        "test_a_graph_is_found_again_by_its_address",
+        "test_a_graph_that_is_asked_for_again_is_the_one_that_there_is",
+    }
+)
+
+
 class GraphOrchestratorContract(OrchestratorContract):
-    """Fixtures as for `OrchestratorContract`."""
+    """Fixtures as for `OrchestratorContract`.
+
+    `slow`: a container for each step makes the whole take many minutes, so that a dozen of the promises are tried unless the variable
+    DOVETAIL_LONG_TESTS is set; the others are skipped, and say so. Tests of a plugin's own are always tried.
+    """
+
+    slow: ClassVar[bool] = False
+
+    @pytest.fixture(autouse=True)
+    def within_reach(self, request: pytest.FixtureRequest) -> None:
+        name = request.node.originalname
+        if self.slow and name not in _FOR_ALL and hasattr(GraphOrchestratorContract, name) and not os.environ.get(LONG_VARIABLE):
+            pytest.skip(f"one of the promises that are tried with {LONG_VARIABLE}=1")
 
     def test_a_graph_is_found_again_by_its_address(self, orchestrator: GraphOrchestrator, trial: Trial, project: TrialProject) -> None:
         run = trial.run(project.pipelines.diamond)
