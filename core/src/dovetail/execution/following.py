@@ -6,17 +6,17 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from dovetail.components.job import JobGraph, RunningJob
 from dovetail.errors import StepFailed, WorkerLost
 from dovetail.execution.attempt import commit, told_error
 from dovetail.execution.jobs import INTERRUPTED, graph_of, started
+from dovetail.execution.work import RunInfo
+from dovetail.ledger.runs import RunRecords
+from dovetail.planning.workspace import Workspace
 from dovetail.stack.references import redact
-from dovetail.values.plan import PlanStep, Status
-
-if TYPE_CHECKING:
-    from dovetail.execution.driver import Driver
+from dovetail.values.plan import Plan, PlanStep, Status
 
 _LOOK = 0.2  # seconds between two looks at a store on this machine
 _FAR = 2.0  # and at one that is asked by requests
@@ -25,10 +25,30 @@ _WITHOUT_ENGINE = 2.0  # seconds before an engine that does not answer is asked 
 _STOPPING = 30.0  # seconds that an engine has to end a graph that it was asked to stop
 
 
+class Handed(Protocol):
+    """What following needs of the run that was handed over."""
+
+    workspace: Workspace
+    plan: Plan
+    info: RunInfo
+    records: RunRecords
+    outcomes: dict[str, dict[str, Any]]
+    first_error: BaseException | None
+
+    def left(self) -> list[PlanStep]: ...
+    def ready(self) -> list[PlanStep]: ...
+    def cancelled(self) -> bool: ...
+    def reason_to_stop(self) -> str | None: ...
+    def skip(self, step: PlanStep, reason: str) -> None: ...
+    def settle(self, step: PlanStep, outcome: dict[str, Any]) -> None: ...
+    def settle_open(self, status: Status, why: str) -> None: ...
+    def tell(self, event: str, step: PlanStep, **facts: Any) -> None: ...
+
+
 class Following:
     """Takes each outcome as it is recorded, skips what is not to run any more, and closes what the engine left open."""
 
-    def __init__(self, driver: Driver, running: RunningJob) -> None:
+    def __init__(self, driver: Handed, running: RunningJob) -> None:
         self._driver = driver
         self._running = running
         self._awaited: dict[str, PlanStep] = {}
@@ -36,7 +56,7 @@ class Following:
         self._stop_by: float | None = None
 
     @classmethod
-    def begun(cls, driver: Driver, start: Callable[[JobGraph], RunningJob]) -> Following:
+    def begun(cls, driver: Handed, start: Callable[[JobGraph], RunningJob]) -> Following:
         workspace = driver.workspace
         steps = driver.left()
         info = replace(driver.info, stack=workspace.stack.anchored_snapshot())

@@ -17,7 +17,10 @@ _FIELD = re.compile(r'^(name|version|description)\s*=\s*"([^"\n]*)"', re.MULTILI
 
 @dataclass(frozen=True, slots=True)
 class OfficialPlugin:
-    """`requirement`: what brings it from a registry. `folder`: where it lies in the clone that this Dovetail is installed from."""
+    """`requirement`: what brings it from a registry. `folder`: where it lies in the clone that this Dovetail is installed from.
+
+    `also`: other extras that bring it, named as its flavors.
+    """
 
     name: str
     distribution: str
@@ -25,10 +28,11 @@ class OfficialPlugin:
     help: str = ""
     version: str = ""
     folder: Path | None = None
+    also: tuple[str, ...] = ()
 
 
 def official_plugins() -> dict[str, OfficialPlugin]:
-    """By the name of the extra; read from the installed core's metadata and the clone, and imported by nothing."""
+    """By the name of the extra that is named as the distribution; read from the installed core's metadata and the clone, and imported by nothing."""
     from importlib import metadata
 
     try:
@@ -39,14 +43,14 @@ def official_plugins() -> dict[str, OfficialPlugin]:
     known = {plugin.name: plugin for plugin in _in_folders(root)} if root else {}
     for plugin in _extras(required):
         own = known.get(plugin.name)
-        known[plugin.name] = replace(own, requirement=plugin.requirement) if own else plugin
+        known[plugin.name] = replace(own, requirement=plugin.requirement, also=plugin.also) if own else plugin
     return dict(sorted(known.items()))
 
 
 def official_plugin(name: str, known: Mapping[str, OfficialPlugin]) -> OfficialPlugin | None:
     """By the name of its extra, or by its distribution's; spelled in any way that installers take for the same."""
     wanted = folded(name)
-    return next((each for each in known.values() if wanted in (folded(each.name), folded(each.distribution))), None)
+    return next((each for each in known.values() if wanted in map(folded, (each.name, each.distribution, *each.also))), None)
 
 
 def clone_root() -> Path | None:
@@ -61,10 +65,17 @@ def is_editable() -> bool:
 
 
 def _extras(required: Iterable[str]) -> Iterable[OfficialPlugin]:
+    extras: dict[str, list[str]] = {}
+    requirements: dict[str, str] = {}
     for text in required:
         requirement = parsed(text)
         if requirement.extra and folded(requirement.name).startswith(f"{CORE}-"):
-            yield OfficialPlugin(requirement.extra, requirement.name, str(requirement))
+            extras.setdefault(requirement.name, []).append(requirement.extra)
+            requirements[requirement.name] = str(requirement)
+    for distribution, names in extras.items():
+        plain = folded(distribution).removeprefix(f"{CORE}-")
+        name = next((name for name in names if folded(name) == plain), names[0])
+        yield OfficialPlugin(name, distribution, requirements[distribution], also=tuple(other for other in names if other != name))
 
 
 def _in_folders(root: Path) -> Iterable[OfficialPlugin]:

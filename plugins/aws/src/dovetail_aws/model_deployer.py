@@ -265,7 +265,7 @@ class SageMakerModelDeployer(AwsConnection, ModelDeployer):
 
     def check(self) -> list[str]:
         from dovetail_aws.sagemaker_checks import role_problems
-        from dovetail_aws.sagemaker_requests import ecr_problem
+        from dovetail_aws.sagemaker_images import ecr_problem
 
         quick = self.quickly()
         try:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote
 
-from dovetail_aws.sagemaker_requests import image_problem
+from dovetail_aws.sagemaker_pipeline_options import SageMakerPipelineOptions
 from dovetail_aws.sagemaker_runner import SageMakerRunner
 from dovetail_aws.service_errors import Absent, AwsError, explained, policy, trust, trusting
-
-if TYPE_CHECKING:
-    from dovetail_aws.sagemaker_orchestrator import SageMakerOrchestrator
 
 _SERVICE = "sagemaker.amazonaws.com"
 _CLOCK = "scheduler.amazonaws.com"
@@ -26,12 +23,12 @@ def problems(options: SageMakerRunner) -> Iterator[str]:
         yield str(error)
         return
     yield from role_problems(options)
-    found = image_problem(options, options.image) if options.image is not None else None
+    found = options.image_problem(options.image) if options.image is not None else None
     if found is not None:
         yield found
 
 
-def pipeline_problems(options: SageMakerOrchestrator) -> Iterator[str]:
+def pipeline_problems(options: SageMakerPipelineOptions) -> Iterator[str]:
     """What else keeps an orchestrator from its work, where single jobs would run."""
     try:
         with explained(options.where, "pipelines"):
@@ -43,7 +40,7 @@ def pipeline_problems(options: SageMakerOrchestrator) -> Iterator[str]:
         yield from _clock_problems(options, options.schedule_role)
 
 
-def _clock_problems(options: SageMakerOrchestrator, schedule_role: str) -> Iterator[str]:
+def _clock_problems(options: SageMakerPipelineOptions, schedule_role: str) -> Iterator[str]:
     name = schedule_role.rpartition("/")[2]
     try:
         with explained("IAM", f"role {name}"):

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dovetail.components.job import JobGraph, RunningJob
+from dovetail_aws.sagemaker_instances import JobType
 from dovetail_aws.sagemaker_jobs import RunningSageMakerJob
 from dovetail_aws.sagemaker_pipeline import definition_text, pipeline_name, pipeline_tags
+from dovetail_aws.sagemaker_pipeline_options import SageMakerPipelineOptions
 from dovetail_aws.service_errors import Absent, AwsError, Denied, Taken, Unreachable, explained
-
-if TYPE_CHECKING:
-    from dovetail_aws.sagemaker_instances import JobType
-    from dovetail_aws.sagemaker_orchestrator import SageMakerOrchestrator
 
 _CODES = {"Succeeded": 0, "Failed": 1, "CompletedWithFailures": 1, "Stopped": 143}
 _GONE = -1
@@ -21,7 +19,7 @@ _LOOKED_AT = 100  # newest executions among which one may be that was started an
 _JOBS: dict[str, JobType] = {"ProcessingJob": "processing", "TrainingJob": "training"}
 
 
-def started(options: SageMakerOrchestrator, graph: JobGraph) -> RunningExecution:
+def started(options: SageMakerPipelineOptions, graph: JobGraph) -> RunningExecution:
     """The execution of that graph, made where there is none.
 
     One pipeline of SageMaker's for each of Dovetail's; each run makes a version of it and starts that very version, so that of two who submit at
@@ -36,7 +34,7 @@ def started(options: SageMakerOrchestrator, graph: JobGraph) -> RunningExecution
     return RunningExecution(options, found)
 
 
-def kept(options: SageMakerOrchestrator, name: str, definition: str, graph: JobGraph) -> int | None:
+def kept(options: SageMakerPipelineOptions, name: str, definition: str, graph: JobGraph) -> int | None:
     """The version of the pipeline that has this definition; None where the service counts none."""
     asked = {"PipelineName": name, "PipelineDefinition": definition, "RoleArn": options.role, "PipelineDescription": _described(graph), **_parallel(options)}
     try:
@@ -45,7 +43,7 @@ def kept(options: SageMakerOrchestrator, name: str, definition: str, graph: JobG
         return _created(options, asked, graph)
 
 
-def _updated(options: SageMakerOrchestrator, asked: dict[str, Any], graph: JobGraph) -> int | None:
+def _updated(options: SageMakerPipelineOptions, asked: dict[str, Any], graph: JobGraph) -> int | None:
     with explained(options.where, f"pipeline {asked['PipelineName']}"):
         made = options.service("sagemaker").update_pipeline(**asked)
         if options.tags:
@@ -54,7 +52,7 @@ def _updated(options: SageMakerOrchestrator, asked: dict[str, Any], graph: JobGr
     return version
 
 
-def _created(options: SageMakerOrchestrator, asked: dict[str, Any], graph: JobGraph) -> int | None:
+def _created(options: SageMakerPipelineOptions, asked: dict[str, Any], graph: JobGraph) -> int | None:
     name = asked["PipelineName"]
     try:
         with explained(options.where, f"pipeline {name}"):
@@ -66,7 +64,7 @@ def _created(options: SageMakerOrchestrator, asked: dict[str, Any], graph: JobGr
     return int(versions[0]["PipelineVersionId"]) if versions else _updated(options, asked, graph)
 
 
-def _begun(options: SageMakerOrchestrator, name: str, graph: JobGraph, version: int | None) -> str:
+def _begun(options: SageMakerPipelineOptions, name: str, graph: JobGraph, version: int | None) -> str:
     asked = {"PipelineName": name, "PipelineExecutionDisplayName": graph.name, "ClientRequestToken": token("start", name, graph.name), **_parallel(options)}
     try:
         with explained(options.where, f"pipeline {name}"):
@@ -81,7 +79,7 @@ def _begun(options: SageMakerOrchestrator, name: str, graph: JobGraph, version: 
     return str(made["PipelineExecutionArn"])
 
 
-def _execution(options: SageMakerOrchestrator, pipeline: str, called: str) -> str | None:
+def _execution(options: SageMakerPipelineOptions, pipeline: str, called: str) -> str | None:
     """ARN of the execution that was started under that name."""
     try:
         with explained(options.where, f"executions of pipeline {pipeline}"):
@@ -103,12 +101,12 @@ def _described(graph: JobGraph) -> str:
     return f"Pipeline {graph.pipeline} of Dovetail"[:3072]
 
 
-def _parallel(options: SageMakerOrchestrator) -> dict[str, Any]:
+def _parallel(options: SageMakerPipelineOptions) -> dict[str, Any]:
     return {} if options.parallel_steps is None else {"ParallelismConfiguration": {"MaxParallelExecutionSteps": options.parallel_steps}}
 
 
 class RunningExecution(RunningJob):
-    def __init__(self, options: SageMakerOrchestrator, arn: str) -> None:
+    def __init__(self, options: SageMakerPipelineOptions, arn: str) -> None:
         self._options = options
         self._arn = arn
         self._asked = 0.0

@@ -10,7 +10,7 @@ from typing import Any
 
 from dovetail.components.job import Job, RunningJob
 from dovetail_aws.sagemaker_instances import JobType, known
-from dovetail_aws.sagemaker_requests import ENTRY, image_problem, kept_apart, request_of, secret_name, tags
+from dovetail_aws.sagemaker_requests import ENTRY, kept_apart, request_of, secret_name, tags
 from dovetail_aws.sagemaker_runner import SageMakerRunner
 from dovetail_aws.service_errors import Absent, AwsError, Taken, Unreachable, explained
 
@@ -141,7 +141,7 @@ class RunningSageMakerJob(RunningJob):
         if any(each in reason for each in _LONG_REASONS):
             return f"{text} Try again later, or ask for another `instance_type`."
         if "image" in reason.lower():
-            problem = image_problem(self._options, self._image(found))
+            problem = self._options.image_problem(self._image(found))
             return f"{text} {problem or 'Allow ecr:BatchGetImage and ecr:GetDownloadUrlForLayer on its repository to `role`.'}"
         return text
 

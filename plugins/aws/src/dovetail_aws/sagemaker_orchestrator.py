@@ -4,37 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from dovetail.components import Capability, GraphOrchestrator, JobGraph, RunningJob
 from dovetail.errors import ConfigurationError
 from dovetail.values.settings import Resources, Schedule
 from dovetail_aws.connection import AwsConnection
-from dovetail_aws.sagemaker_runner import SageMakerRunner
+from dovetail_aws.sagemaker_pipeline_options import SageMakerPipelineOptions
 
 _CHECKING = {"attempts": 1, "connect_timeout": 3.0, "read_timeout": 4.0}  # as for the rest of the check
 
 
-class SageMakerOrchestrator(SageMakerRunner, GraphOrchestrator):
+class SageMakerOrchestrator(SageMakerPipelineOptions, GraphOrchestrator):
     """Each step is a processing or training job of one execution, which needs no submitter any more."""
 
-    capabilities: ClassVar[frozenset[Capability]] = SageMakerRunner.capabilities | {Capability.MAP, Capability.CONDITIONS, Capability.SCHEDULES}
+    capabilities: ClassVar[frozenset[Capability]] = SageMakerPipelineOptions.capabilities | {
+        Capability.MAP, Capability.CONDITIONS, Capability.SCHEDULES
+    }  # fmt: skip
     shows_variables: ClassVar[bool] = True
-    secrets_in: ClassVar[Literal["secrets_manager"]] = "secrets_manager"  # type: ignore[misc]  # no field here: jobs get no secrets that one could say it of
-
-    prefix: str = field(default="dovetail", metadata={"help": "What the names of pipelines and schedules begin with in SageMaker."})
-    parallel_steps: int | None = field(default=None, metadata={"help": "How many jobs of a run SageMaker has at once; as many as can be when not set."})
-    schedule_role: str | None = field(
-        default=None, metadata={"help": "ARN of the role by which EventBridge Scheduler starts the pipeline; `role` when not set."}
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.parallel_steps is not None and self.parallel_steps < 1:
-            raise ConfigurationError(f"`parallel_steps` is {self.parallel_steps}. Set it to 1 or more, or leave it out.")
-        if not self.prefix[:1].isalnum() or not self.prefix.replace("-", "").isalnum() or not self.prefix.isascii() or len(self.prefix) > 20:
-            raise ConfigurationError(f"`prefix` is {self.prefix!r}. Make it of at most 20 letters, digits and '-', beginning with a letter or digit.")
 
     def start(self, graph: JobGraph) -> RunningJob:
         from dovetail_aws.sagemaker_executions import started
@@ -77,9 +64,9 @@ class SageMakerOrchestrator(SageMakerRunner, GraphOrchestrator):
         return [problem] if problem is not None else []
 
     def check(self) -> list[str]:
-        from dovetail_aws.sagemaker_checks import pipeline_problems
+        from dovetail_aws.sagemaker_checks import pipeline_problems, problems
 
-        return super().check() or list(pipeline_problems(self.with_settings(_CHECKING)))
+        return list(problems(self.quickly())) or list(pipeline_problems(self.with_settings(_CHECKING)))
 
 
 def _of_the_whole() -> frozenset[str]:

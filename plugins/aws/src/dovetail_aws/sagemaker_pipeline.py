@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dovetail.components.job import Job, JobGraph
 from dovetail.errors import ConfigurationError
 from dovetail_aws.sagemaker_entry import GO_ON, RETRIES
+from dovetail_aws.sagemaker_pipeline_options import SageMakerPipelineOptions
 from dovetail_aws.sagemaker_requests import ARGUMENTS, request_of, tags
-
-if TYPE_CHECKING:
-    from dovetail_aws.sagemaker_orchestrator import SageMakerOrchestrator
 
 LONGEST = 1_048_576  # characters of a definition
 _NAME = 256
@@ -23,7 +21,7 @@ _PAUSE = 30  # seconds before the first of them
 _OF_JOBS = ("dovetail.run", "dovetail.run-name")  # labels that differ from run to run
 
 
-def definition_text(options: SageMakerOrchestrator, graph: JobGraph) -> str:
+def definition_text(options: SageMakerPipelineOptions, graph: JobGraph) -> str:
     """Raises ConfigurationError for what a step of a pipeline cannot honour, before anything is asked."""
     text = json.dumps(definition_of(options, graph), separators=(",", ":"))
     if len(text) > LONGEST:
@@ -34,12 +32,12 @@ def definition_text(options: SageMakerOrchestrator, graph: JobGraph) -> str:
     return text
 
 
-def definition_of(options: SageMakerOrchestrator, graph: JobGraph) -> dict[str, Any]:
+def definition_of(options: SageMakerPipelineOptions, graph: JobGraph) -> dict[str, Any]:
     steps = [_step(options, job, keep_going=graph.keep_going) for job in graph.jobs]
     return {"Version": "2020-12-01", "Metadata": {}, "Parameters": [], "PipelineExperimentConfig": None, "Steps": steps}
 
 
-def _step(options: SageMakerOrchestrator, job: Job, *, keep_going: bool) -> dict[str, Any]:
+def _step(options: SageMakerPipelineOptions, job: Job, *, keep_going: bool) -> dict[str, Any]:
     _refuse_secrets(job)
     own = options.with_settings(job.settings)
     kind, started = _STEP_TYPES[own.job_type]
@@ -72,12 +70,12 @@ def _refuse_secrets(job: Job) -> None:
         )
 
 
-def pipeline_name(options: SageMakerOrchestrator, wanted: str) -> str:
+def pipeline_name(options: SageMakerPipelineOptions, wanted: str) -> str:
     """In the characters that SageMaker takes; its pipelines of one prefix are told apart by it."""
     slug = re.sub(r"[^a-zA-Z0-9]+", "-", f"{options.prefix}-{wanted}").strip("-")
     return slug[:_NAME].rstrip("-") or "dovetail"
 
 
-def pipeline_tags(options: SageMakerOrchestrator, graph: JobGraph) -> list[dict[str, str]]:
+def pipeline_tags(options: SageMakerPipelineOptions, graph: JobGraph) -> list[dict[str, str]]:
     """Those of a pipeline, which all its runs share."""
     return tags(options, {name: value for name, value in graph.labels.items() if name not in _OF_JOBS and not name.startswith("dovetail.tag.")})

@@ -6,16 +6,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dovetail.components.job import Job
 from dovetail.errors import ConfigurationError
 from dovetail.worker import BEGINNING
 from dovetail_aws.sagemaker_entry import PIECES, SECRETS, VARIABLE, packed
 from dovetail_aws.sagemaker_instances import JobType, lacking, smallest
-
-if TYPE_CHECKING:
-    from dovetail_aws.sagemaker_runner import SageMakerRunner
+from dovetail_aws.sagemaker_runner import SageMakerRunner
 
 ENTRY = "dovetail_aws.sagemaker_entry"
 ARGUMENTS = 100  # and as many variables
@@ -30,7 +28,6 @@ _OF_ITS_ROLE = frozenset(
         "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN",
     }
 )  # fmt: skip
-_ECR = re.compile(r"(?P<account>\d{12})\.dkr\.ecr(-fips)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/\S+")
 
 
 @dataclass(frozen=True)
@@ -130,32 +127,10 @@ def image_of(options: SageMakerRunner, job: Job) -> str:
         raise ConfigurationError(
             f"Job {job.name} has no image. Add an image builder and an `ecr` container registry to the stack, or say Environment(image=…)."
         )
-    problem = image_problem(options, image)
+    problem = options.image_problem(image)
     if problem is not None:
         raise ConfigurationError(problem)
     return image
-
-
-def image_problem(options: SageMakerRunner, image: str) -> str | None:
-    """Why SageMaker could not pull an image, where its name tells."""
-    return None if options.private_registry else ecr_problem(image, options.place())
-
-
-def ecr_problem(image: str, region: str | None) -> str | None:
-    found = _ECR.fullmatch(image)
-    if found is None:
-        return (
-            f"SageMaker pulls images from ECR alone, and {image} is not there. Add a container registry to the stack: "
-            f"`dovetail container-registry register NAME --flavor ecr --uri ACCOUNT.dkr.ecr.{region or 'REGION'}.amazonaws.com/dovetail`, "
-            f"or push the image to ECR and name it so."
-        )
-    if region is not None and found["region"] != region:
-        there = image.replace(f".{found['region']}.", f".{region}.", 1)
-        return (
-            f"Image {image} is in region {found['region']}, and SageMaker runs jobs in {region}, where it cannot pull it. "
-            f"Copy it: `docker pull {image} && docker tag {image} {there} && docker push {there}`, or set `region`."
-        )
-    return None
 
 
 # -- texts within limits ---------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from dovetail.components.component import Capability
 from dovetail.components.runner import Runner
 from dovetail.errors import ConfigurationError, ImageError
 from dovetail_aws.connection import AwsConnection
+from dovetail_aws.sagemaker_images import ecr_problem
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
@@ -76,17 +77,14 @@ class SageMakerRunner(AwsConnection, Runner):
 
     def versions_in(self, image: str) -> Mapping[str, str] | None:
         """What an image holds cannot be told from here; that SageMaker could not pull it can."""
-        from dovetail_aws.sagemaker_requests import image_problem
-
-        problem = image_problem(self, image)
+        problem = self.image_problem(image)
         if problem is not None:
             raise ImageError(problem)
         return None
 
-    def check(self) -> list[str]:
-        from dovetail_aws.sagemaker_checks import problems
-
-        return list(problems(self.quickly()))
+    def image_problem(self, image: str) -> str | None:
+        """Why SageMaker could not pull an image, where its name tells."""
+        return None if self.private_registry else ecr_problem(image, self.place())
 
     def with_settings(self, settings: Mapping[str, Any]) -> Self:
         """This one with other fields, for one job."""

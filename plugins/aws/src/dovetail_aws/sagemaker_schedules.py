@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dovetail.components.job import JobGraph
 from dovetail.errors import ConfigurationError
 from dovetail.values.settings import Schedule
 from dovetail_aws.sagemaker_executions import kept, token
 from dovetail_aws.sagemaker_pipeline import definition_text, pipeline_name
+from dovetail_aws.sagemaker_pipeline_options import SageMakerPipelineOptions
 from dovetail_aws.service_errors import Absent, Taken, explained
-
-if TYPE_CHECKING:
-    from dovetail_aws.sagemaker_orchestrator import SageMakerOrchestrator
 
 _MONTHS = {name: number for number, name in enumerate(["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"], 1)}
 _DAYS = {name: number for number, name in enumerate(["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"])}
@@ -23,7 +21,7 @@ _NAME = 64  # characters
 _ARN = re.compile(r"arn:aws[\w-]*:scheduler:[\w-]*:\d*:schedule/(?P<group>[^/]+)/(?P<name>[^/]+)")
 
 
-def scheduled(options: SageMakerOrchestrator, name: str, schedule: Schedule, graph: JobGraph) -> str:
+def scheduled(options: SageMakerPipelineOptions, name: str, schedule: Schedule, graph: JobGraph) -> str:
     """ARN of the schedule of that name, made or replaced."""
     expression = aws_cron(schedule.cron)
     definition = definition_text(options, graph)
@@ -43,7 +41,7 @@ def scheduled(options: SageMakerOrchestrator, name: str, schedule: Schedule, gra
     return _put(options, asked)
 
 
-def _put(options: SageMakerOrchestrator, asked: Mapping[str, Any]) -> str:
+def _put(options: SageMakerPipelineOptions, asked: Mapping[str, Any]) -> str:
     where, what = f"EventBridge Scheduler in {options.place()}", f"schedule {asked['Name']}"
     client = options.service("scheduler")
     try:
@@ -54,7 +52,7 @@ def _put(options: SageMakerOrchestrator, asked: Mapping[str, Any]) -> str:
             return str(client.update_schedule(**asked)["ScheduleArn"])
 
 
-def unscheduled(options: SageMakerOrchestrator, address: str) -> None:
+def unscheduled(options: SageMakerPipelineOptions, address: str) -> None:
     """The pipeline stays, with the executions that there were."""
     found = _ARN.fullmatch(address)
     if found is None:

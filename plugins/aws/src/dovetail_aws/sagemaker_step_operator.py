@@ -13,3 +13,8 @@ class SageMakerStepOperator(SageMakerRunner, StepOperator):
         from dovetail_aws.sagemaker_jobs import started
 
         return started(self.with_settings(job.settings), job)
+
+    def check(self) -> list[str]:
+        from dovetail_aws.sagemaker_checks import problems
+
+        return list(problems(self.quickly()))
