@@ -20,6 +20,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from dovetail_aws.sagemaker_instances import known
+
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/dovetail"
@@ -231,7 +233,7 @@ class SageMakerService:
         }  # fmt: skip
         made = self._engine.client().containers.create(
             app.get("ImageUri") or app["TrainingImage"], list(app["ContainerArguments"]), entrypoint=list(app["ContainerEntrypoint"]),
-            environment=environment, network_mode="host", volumes=[*self._volumes, f"{output}:/opt/ml/output"],
+            environment=environment, network_mode="host", volumes=[*self._volumes, f"{output}:/opt/ml/output"], device_requests=_gpus_of(held.request),
         )  # fmt: skip
         try:
             with self._lock:
@@ -287,6 +289,13 @@ class SageMakerService:
     def implements(self, target: str) -> bool:
         verb = target.partition(".")[2]
         return verb[:1].isupper() and hasattr(self, verb)
+
+
+def _gpus_of(request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the machine of a job has, as the engine takes it; a container that asks for more than there is does not start."""
+    place = request.get("ResourceConfig") or request.get("ProcessingResources", {}).get("ClusterConfig", {})
+    machine = known(str(place.get("InstanceType")))
+    return [{"Driver": "", "Count": machine.gpus, "Capabilities": [["gpu"]]}] if machine is not None and machine.gpus else []
 
 
 @contextmanager

@@ -25,9 +25,10 @@ def many_cores(site: Site) -> None:
 
 @case("A GPU")
 def gpu(site: Site) -> None:
-    """An engine that has none says so when the step's container is to start."""
-    error = site.run("said:with_gpu", noted=False).error
-    assert error is None or "could not select device driver" in error, error
+    """An engine that has none does not start the step's container."""
+    run = site.run("said:with_gpu", noted=False)
+    assert run.error is None or "there is no GPU here" not in run.error, run.error
+    assert run.error is None or run.steps["on_a_gpu"].log() == "", "it was started without one"
 
 
 @case("A step defined inside a function")
