@@ -142,6 +142,7 @@ THREADS = Axis("local threads", "local", "this machine", refuses={**_NO_GPU, **_
 PROCESSES = Axis("local processes", "local", "this machine", fields={"processes": True}, refuses={**THREADS.refuses, **_NOT_IMPORTABLE})
 DOCKER = Axis("docker", "docker", "a Docker engine, a container for each step", docker_engine, plugin="dovetail_docker", refuses={**_MORE_THAN_THERE_IS, **_NOT_IMPORTABLE})
 
+_AWS_KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing-secret-8f3a"}
 _NO_FOLDER = {"a folder of this machine, which workers of": "a store in a folder of the submitter's machine"}
 _TOO_LARGE = {"Ask for less": "`Resources(cpu=…)` of more than any of its machines has"}
 VERTEX = Axis(
@@ -150,13 +151,13 @@ VERTEX = Axis(
 )  # fmt: skip
 SAGEMAKER = Axis(
     "SageMaker", "sagemaker", "the pipelines that its API receives, carried out in containers", sagemaker_pipelines, plugin="dovetail_aws",
-    refuses={**_NO_FOLDER, **_TOO_LARGE, **_NOT_IMPORTABLE}, identity_field="variables",
+    refuses={**_NO_FOLDER, **_TOO_LARGE, **_NOT_IMPORTABLE}, identity_field="variables", variables=_AWS_KEYS,
 )  # fmt: skip
 
 FOLDER = Axis("local folder", "local", "this machine", folder_of_the_trial)
 S3 = Axis(
     "S3", "s3", "an emulator, moto, whose conditional writes are made atomic", s3_server, plugin="dovetail_aws", fields={"trusted": True, "region": "eu-central-1"},
-    identity={"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing-secret-8f3a"},
+    identity=_AWS_KEYS,
 )  # fmt: skip
 GCS = Axis("GCS", "gcs", "an emulator, gcp-storage-emulator, with conditional writes before it", gcs_server, plugin="dovetail_gcp", fields={"trusted": True})
 AZURE = Axis(
