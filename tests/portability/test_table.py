@@ -5,7 +5,7 @@ from __future__ import annotations
 from matrix.accounts import Verdict
 from matrix.backends import BACKENDS, ORCHESTRATORS, REFERENCE, STORES
 from matrix.cases import CASES
-from matrix.table import PAGE, README, Table, said
+from matrix.table import PAGE, README, Table
 
 
 def test_the_published_table_is_of_the_cases_and_backends_that_there_are() -> None:
@@ -35,7 +35,7 @@ def test_what_is_refused_is_what_the_backend_declares() -> None:
     for (case, title), cell in Table.published().cells.items():
         backend = next(backend for backend in BACKENDS if backend.title == title)
         if cell.startswith("refused"):
-            assert cell in {said(Verdict.REFUSED, [what]) for what in backend.refuses.values()}, (case, title)
+            assert set(cell.removeprefix("refused: ").split("; ")) <= set(backend.refuses.values()), (case, title)
 
 
 def test_there_are_enough_cases_and_each_has_a_name_of_its_own() -> None:
