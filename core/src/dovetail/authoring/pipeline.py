@@ -106,7 +106,7 @@ class Pipeline(Generic[P]):
         """
         from dovetail.execution.scheduling import make_schedule
 
-        workspace, plan, _ = self._prepare(args, kwargs, keep=True)
+        workspace, plan, _ = self._prepare(args, kwargs, keep=True, later=True)
         _check_importable(plan)
         preflight(plan, workspace)
         template = self._run.run_name or f"{self.name}-{{date}}-{{time}}"
@@ -119,7 +119,7 @@ class Pipeline(Generic[P]):
     def open(self) -> Workspace:
         return open_workspace(self._run.stack)
 
-    def _prepare(self, args: Sequence[Any], kwargs: Mapping[str, Any], *, keep: bool) -> tuple[Workspace, Plan, Traced]:
+    def _prepare(self, args: Sequence[Any], kwargs: Mapping[str, Any], *, keep: bool, later: bool = False) -> tuple[Workspace, Plan, Traced]:
         config = read_run_config(self._run.run_config)
         workspace = open_workspace(self._run.stack or config.stack)
         traced = self._trace(args, kwargs, config)
@@ -128,6 +128,7 @@ class Pipeline(Generic[P]):
             enable_cache=self._run.enable_cache if self._run.enable_cache is not None else config.enable_cache,
             tags=(*self._run.tags, *config.tags),
             keep=keep,
+            later=later,
         )
         return workspace, Planner(workspace, traced, request).plan(), traced
 

@@ -315,9 +315,12 @@ class Client:
 
     def _graph(self, run_id: str, handed: Mapping[str, Any]) -> RunningJob | None:
         """What an engine runs of a run that was handed over to it; None where its plugin is not here."""
-        own = open_workspace(snapshot=self.ledger.run(run_id).plan().stack, project=self.workspace.project)
-        orchestrator: Any = own.stack.build("orchestrator")
-        return orchestrator.find(handed["address"]) if isinstance(orchestrator, GraphOrchestrator) else None
+        try:
+            own = open_workspace(snapshot=self.ledger.run(run_id).plan().stack, project=self.workspace.project)
+            orchestrator: Any = own.stack.build("orchestrator")
+        except (ConfigurationError, NotFound):
+            return None
+        return orchestrator.find(handed["address"]) if isinstance(orchestrator, GraphOrchestrator) and "address" in handed else None
 
 
 def _moment(since: datetime | str | None) -> datetime | None:

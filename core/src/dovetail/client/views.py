@@ -278,7 +278,7 @@ class Run:
     def engine_address(self) -> str | None:
         """What an engine calls the graph that the run was handed over as; None where a process drives the run."""
         handed = self.query.ledger.run(self.id).handed_over()
-        return handed["address"] if handed is not None else None
+        return handed.get("address") if handed is not None else None
 
     @property
     def name(self) -> str:

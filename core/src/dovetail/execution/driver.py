@@ -16,6 +16,7 @@ from dovetail.components.orchestrator import Task
 from dovetail.errors import RunCancelled
 from dovetail.execution.attempt import commit
 from dovetail.execution.cached import cached_outcome, mirror_again
+from dovetail.execution.jobs import INTERRUPTED
 from dovetail.execution.mapping import gathered_outcome, items_of
 from dovetail.execution.pool import WorkerPool
 from dovetail.execution.resuming import committed_before
@@ -129,7 +130,12 @@ class Driver:
     def has_work(self) -> bool:
         """Whether any step has to run or runs, once everything that need not is settled."""
         self._pending.extend(self._startable())
-        return bool(self._pending or self._running)
+        return bool(self._pending or self._running or (self._handed is not None and self.left()))
+
+    @property
+    def is_handed_over(self) -> bool:
+        """Whether an engine carries the run out, whatever becomes of this process."""
+        return self._handed is not None
 
     def drive(self, start: Callable[[Task], None], *, slots: int, capacity: Resources | None = None) -> None:
         """See RunControl."""
@@ -152,6 +158,7 @@ class Driver:
         try:
             self._handed = self._handed or Following.begun(self, start)
         except RunCancelled:
+            self.records.ask_to_cancel(INTERRUPTED)  # its workers hear of it, if it was started after all
             self.settle_open(Status.CANCELLED, "the run was cancelled")
         else:
             self._handed.until_it_ended()
@@ -237,7 +244,12 @@ class Driver:
     def _startable(self) -> Iterable[StepTask]:
         """Take everything that is ready; what needs no running is settled here, which may make more ready."""
         while self._ready:
-            task = self._begin(self._steps[self._ready.popleft()])
+            name = self._ready.popleft()
+            try:
+                task = self._begin(self._steps[name])
+            except Exception:
+                self._ready.appendleft(name)  # who follows an engine's graph looks again
+                raise
             if task is not None:
                 yield task
 
@@ -262,6 +274,8 @@ class Driver:
                 self.skip(step, f"its input '{name}' was not given")
                 return None
             inputs[name] = found
+        if self._handed is not None:
+            return StepTask(self, step, inputs, None)  # its job asks the cache, which may know the result of that very job by now
         key, entry = step.key, step.entry
         if step.decision is Decision.LATER and step.base is not None:
             key = key_of(step.base, inputs)
@@ -344,13 +358,15 @@ class Driver:
         names = [f"{step.invocation}.{number}" for number in range(len(items))]
         self.records.expand(step.invocation, {"children": names})
         self._children[step.invocation] = names
-        self._waiting[step.invocation] = len(names)
+        self._waiting[step.invocation] = sum(name not in self.outcomes for name in names)
         for name, item in zip(names, items, strict=True):
+            if name in self.outcomes:
+                continue
             child = replace(node, invocation=name, mapped=None, when=(), after=(), inputs={**node.inputs, node.mapped: item})
             self._steps[name] = self._child(step, child)
             self._downstream[name] = [step.invocation]
             self._ready.append(name)
-        if not names:
+        if not self._waiting[step.invocation]:
             self._gather(step)
 
     def _child(self, step: PlanStep, node: Node) -> PlanStep:
@@ -364,6 +380,7 @@ class Driver:
 
     def _gather(self, step: PlanStep) -> None:
         names = self._children[step.invocation]
+        self.settled()
         self._commit(step, None, gathered_outcome(self.workspace, self.info, step, {name: self.outcomes[name] for name in names}))
 
     # -- what came of it -----------------------------------------------------------------------------------------------

@@ -20,6 +20,9 @@ _OF_THE_HEADER = ("id", "name", "pipeline", "stack", "created", "tags", "models"
 Engine = Callable[[Mapping[str, Any]], RunningJob | None]
 
 
+_UNHEARD = 600.0  # seconds
+
+
 def summary(header: Mapping[str, Any], outcomes: Mapping[str, Mapping[str, Any]], status: Status, ended: float) -> dict[str, Any]:
     """The record that ends a run."""
     steps = {name: step_summary(outcome) for name, outcome in outcomes.items()}
@@ -97,10 +100,22 @@ def _gone(records: RunRecords, header: Mapping[str, Any], engine: Engine) -> boo
     if handed is None:
         return True
     try:
-        running = engine(handed)
-        return running is not None and running.wait(0) is not None
+        running = engine(handed) if "address" in handed else None
+        if running is None:
+            return _silent(records, header)
+        return running.wait(0) is not None
     except (DovetailError, OSError):  # then it cannot be told
         return False
+
+
+def _silent(records: RunRecords, header: Mapping[str, Any]) -> bool:
+    """Of a run whose engine cannot be asked: whether it is long since anything was heard of it, and it was asked to stop or never seen to begin."""
+    if not records.cancelled() and "address" in (records.handed_over() or {}):
+        return False
+    beats = [records.silence_of(name, number) for name in records.invocations() for number in records.attempts(name)[-1:]]
+    heard = [seconds for seconds in beats if seconds is not None]
+    since = min(heard, default=time.time() - float(header.get("created", 0.0)))
+    return since > _UNHEARD
 
 
 def _left_open(records: RunRecords, name: str, outcomes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
 from dovetail.components.job import JobGraph, RunningJob
-from dovetail.errors import StepFailed, WorkerLost
+from dovetail.errors import DovetailError, StepFailed, WorkerLost
 from dovetail.execution.attempt import commit, told_error
 from dovetail.execution.jobs import INTERRUPTED, graph_of, started
 from dovetail.execution.work import RunInfo
@@ -18,6 +19,7 @@ from dovetail.planning.workspace import Workspace
 from dovetail.stack.references import redact
 from dovetail.values.plan import Plan, PlanStep, Status
 
+_log = logging.getLogger("dovetail")
 _LOOK = 0.2  # seconds between two looks at a store on this machine
 _FAR = 2.0  # and at one that is asked by requests
 _EACH = 0.02  # seconds more for each step that is looked for
@@ -64,14 +66,20 @@ class Following:
         for step in steps:
             driver.records.write_node(step.invocation, {"run": info.to_json(), "plan": replace(plan, steps=(step,)).to_json()})
         keep_going = driver.plan.options.get("failure_policy", "stop") != "stop"
-        running = started(start, graph_of(workspace, driver.info, steps, keep_going=keep_going), driver.cancelled)
-        driver.records.hand_over({"orchestrator": workspace.stack.components["orchestrator"].name, "address": running.address})
+        graph = graph_of(workspace, driver.info, steps, keep_going=keep_going)
+        driver.records.hand_over({"orchestrator": workspace.stack.components["orchestrator"].name, "graph": graph.name})
+        running = started(start, graph, driver.cancelled)
+        driver.records.note_address(running.address)
         return cls(driver, running)
 
     def until_it_ended(self) -> None:
         code: int | None = None
         while self._driver.left() and code is None:
-            self._look()
+            try:
+                self._look()
+            except OSError as error:
+                _log.warning("The store cannot be asked how the run fares: %s", error)
+                time.sleep(_WITHOUT_ENGINE)
             if self._driver.cancelled():
                 self._stop()
                 if self._stop_by is not None and time.monotonic() > self._stop_by:
@@ -84,7 +92,8 @@ class Following:
         pause = _FAR + _EACH * len(self._awaited) if self._driver.workspace.store.is_far else _LOOK
         try:
             return self._running.wait(pause)
-        except ConnectionError:
+        except (OSError, DovetailError) as error:  # nothing that is wrong here ends what goes on there
+            _log.warning("The engine cannot be asked how the run fares: %s", error)
             time.sleep(_WITHOUT_ENGINE)
             return None
 
@@ -107,8 +116,8 @@ class Following:
                 outcome = self._driver.records.outcome(name)
                 if outcome is not None:
                     found = True
-                    del self._awaited[name]
                     self._take(step, outcome)
+                    del self._awaited[name]
                 elif name not in self._seen and self._has_begun(step):
                     self._seen.add(name)
                     self._driver.tell("dovetail_step_started", step, status=Status.RUNNING.value, attempt=1)
@@ -121,18 +130,18 @@ class Following:
         if reason is not None and not self._driver.cancelled():
             for name, step in list(self._awaited.items()):
                 if not self._has_begun(step):
-                    del self._awaited[name]
                     self._driver.skip(step, reason)
+                    del self._awaited[name]
 
     def _has_begun(self, step: PlanStep) -> bool:
         records = self._driver.records
         return records.expansion(step.invocation) is not None if step.node.mapped is not None else bool(records.attempts(step.invocation))
 
     def _take(self, step: PlanStep, outcome: dict[str, Any]) -> None:
-        for child in outcome.get("children", ()):
-            self._driver.outcomes[child] = self._driver.records.outcome(child) or {}
+        children = {child: found for child in outcome.get("children", ()) if (found := self._driver.records.outcome(child)) is not None}
+        self._driver.outcomes.update(children)
         if outcome["status"] == Status.FAILED and self._driver.first_error is None:
-            failed = next((self._driver.outcomes[child] for child in outcome.get("children", ()) if "error" in self._driver.outcomes[child]), outcome)
+            failed = next((child for child in children.values() if "error" in child), outcome)
             error = failed.get("error", {})
             self._driver.first_error = StepFailed(f"{error.get('type', '').rpartition(':')[2]}: {error.get('message', '')}")
         self._driver.settle(step, outcome)

@@ -9,8 +9,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
-from dataclasses import replace
 from types import FrameType
 from typing import Any, cast
 
@@ -23,8 +23,11 @@ from dovetail.execution.pulse import Pulse
 from dovetail.execution.tasks import StepTask
 from dovetail.execution.work import RunInfo
 from dovetail.execution.worker import Worker
+from dovetail.ledger.runs import RunRecords
 from dovetail.values.plan import Plan, PlanStep, Status
 from dovetail.worker import ExitCode
+
+_LOOK = 2.0  # seconds between two looks at another's worker
 
 
 def run_node(address: str, invocation: str) -> ExitCode:
@@ -42,7 +45,9 @@ def _drive(worker: Worker, info: RunInfo, plan: Plan) -> None:
     step = plan.steps[0]
     workspace = worker.workspace_for(info)
     records = workspace.ledger.run(info.run_id)
-    before = {name: outcome for name, _ in step.node.upstream() if (outcome := records.outcome(name)) is not None}
+    children = (records.expansion(step.invocation) or {}).get("children", ()) if step.node.mapped is not None else ()
+    needed = [*(name for name, _ in step.node.upstream()), *children]  # children: of a container that died before
+    before = {name: outcome for name in needed if (outcome := records.outcome(name)) is not None}
     driver = _QuietDriver(workspace, plan, definition_of, outcomes=before)
     driver.info = info
     stops = plan.options.get("failure_policy", "stop") == "stop"
@@ -79,6 +84,17 @@ def _exit_code(worker: Worker, invocation: str) -> ExitCode:
     return ExitCode.DONE if status.is_success or status is Status.SKIPPED else ExitCode.FAILED
 
 
+def _of_another(records: RunRecords, invocation: str) -> dict[str, Any] | None:
+    """What another job for the same step comes to that still works on it, as engines may start one twice; None where there is none."""
+    attempts = records.attempts(invocation)
+    while attempts and records.attempt(invocation, attempts[-1], "ended") is None and records.is_beating(invocation, attempts[-1]):
+        outcome = records.outcome(invocation)
+        if outcome is not None:
+            return outcome
+        time.sleep(_LOOK)
+    return records.outcome(invocation) if attempts else None
+
+
 class _Here:
     """Starts workers as processes of this container, and hands the engine's wish to end on to them."""
 
@@ -88,9 +104,11 @@ class _Here:
 
     def start(self, task: Task) -> None:
         step_task = cast(StepTask, task)
-        step_task.made = len(step_task.driver.records.attempts(task.invocation))
-        step_task.step = replace(step_task.step, image=None)  # this is it
-        step_task.run_by(self._process)
+        records = step_task.driver.records
+        step_task.outcome = _of_another(records, task.invocation)
+        if step_task.outcome is None:
+            step_task.made = len(records.attempts(task.invocation))
+            step_task.run_beside(self._process)
 
     def _process(self, job: Job) -> RunningJob:
         if self._terminated:

@@ -19,7 +19,7 @@ from dovetail.execution.work import RunInfo
 from dovetail.ledger import layout
 from dovetail.ledger.runs import RunRecords
 from dovetail.planning.workspace import Workspace, run_address, runner_of, settings_for, without_waived
-from dovetail.stack.handing import to_hand, to_show
+from dovetail.stack.handing import hand_on, to_hand
 from dovetail.stack.references import redact
 from dovetail.values.plan import PlanStep
 from dovetail.values.settings import Resources
@@ -44,7 +44,7 @@ def job_of(workspace: Workspace, run: RunInfo, step: PlanStep, number: int, comp
         name=job_name(run, step.invocation, number),
         command=worker_arguments(run_address(workspace, run.run_id), step.invocation, number),
         image=step.image,
-        variables={**(to_show(configurations) if shown else {}), **step.environment.env},
+        variables={**(stack.shown_variables() if shown else {}), **step.environment.env},
         secrets=to_hand(configurations, stack.secret) if not shown else {},
         credentials={name: os.environ[name] for name in sorted(wanted) if name in os.environ},
         login=_login(workspace, step.image) if not shown else None,
@@ -56,6 +56,12 @@ def job_of(workspace: Workspace, run: RunInfo, step: PlanStep, number: int, comp
     )
 
 
+def job_here(workspace: Workspace, run: RunInfo, step: PlanStep, number: int) -> Job:
+    """The job of one attempt that is a process beside this one, with what this one has."""
+    command = worker_arguments(run_address(workspace, run.run_id), step.invocation, number)
+    return Job(job_name(run, step.invocation, number), command, variables=dict(step.environment.env), secrets=hand_on(), timeout=step.timeout)
+
+
 def graph_of(workspace: Workspace, run: RunInfo, steps: Sequence[PlanStep], *, keep_going: bool) -> JobGraph:
     """The jobs of these steps, each behind those of the others that it takes something from."""
     names = {step.invocation: job_name(run, step.invocation, 1) for step in steps}
@@ -65,11 +71,12 @@ def graph_of(workspace: Workspace, run: RunInfo, steps: Sequence[PlanStep], *, k
 
 def _node_of(workspace: Workspace, run: RunInfo, step: PlanStep, names: Mapping[str, str]) -> Job:
     job = job_of(workspace, run, step, 1, "orchestrator")
+    operated = isinstance(runner_of(workspace, step.options), StepOperator)  # then it only waits for another's job
     return replace(
         job,
         command=node_arguments(run_address(workspace, run.run_id), step.invocation),
-        resources=Resources() if isinstance(runner_of(workspace, step.options), StepOperator) else job.resources,  # it waits for another's job
-        timeout=_in_all(step),
+        resources=Resources() if operated else job.resources,
+        timeout=None if operated else _in_all(step),
         labels=labels_of(run, step),
         after=[names[name] for name in dict.fromkeys(name for name, _ in step.node.upstream()) if name in names],
         retries=step.retry.max_retries,

@@ -26,6 +26,7 @@ from dovetail.execution.surroundings import taking_part
 from dovetail.graph.definition import StepDefinition
 from dovetail.ledger import layout
 from dovetail.planning.workspace import Workspace
+from dovetail.stack.references import redact
 from dovetail.values.plan import Plan, PlanStep, Status
 from dovetail.values.processes import process_identity
 
@@ -110,8 +111,12 @@ def _drive(driver: Driver, orchestrator: Orchestrator, plan: Plan) -> KeyboardIn
         driver.settled()
         driver.settle_open(Status.CANCELLED, "the run was cancelled")
     except Exception as error:
+        if driver.is_handed_over:
+            _log.warning("Nobody follows run %s here any more; its engine goes on with it.", plan.run_name)
+            raise
         with contextlib.suppress(DovetailError, OSError):  # the store may be what failed; then a reader closes the run
-            driver.settle_open(Status.INTERRUPTED, f"what drove the run failed: {type(error).__name__}: {error}")
+            why = redact(f"what drove the run failed: {type(error).__name__}: {error}", driver.workspace.stack.secrets())
+            driver.settle_open(Status.INTERRUPTED, why)
             _finish(driver, plan)
         raise
     finally:
@@ -125,7 +130,7 @@ def _submit(driver: Driver, orchestrator: Orchestrator, plan: Plan) -> None:
     driver.settled()
     driver.workspace.ledger.cache.forget()
     if work:
-        if plan.images:
+        if plan.images and not driver.is_handed_over:
             from dovetail.execution.images import provide_images
 
             provide_images(plan, driver.workspace)

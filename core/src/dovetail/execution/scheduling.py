@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 from dovetail.components.component import Capability
 from dovetail.components.job import Job, JobGraph
 from dovetail.components.orchestrator import GraphOrchestrator
+from dovetail.digest import of_bytes
 from dovetail.errors import ConfigurationError, DefinitionError, NotFound
 from dovetail.execution.hooks import EndedRun, call_recorded_run_hook
 from dovetail.execution.images import provide_images
@@ -21,14 +24,12 @@ from dovetail.execution.running import begin, execute
 from dovetail.ledger import layout
 from dovetail.ledger.ledger import Ledger
 from dovetail.planning.workspace import Workspace, open_workspace
-from dovetail.stack.handing import to_hand, to_show
+from dovetail.stack.handing import to_hand
 from dovetail.values.names import fill
-from dovetail.values.plan import Decision, Plan, Status
+from dovetail.values.plan import Plan, Status
 from dovetail.values.project import find_project
 from dovetail.values.settings import Schedule
 from dovetail.worker import ExitCode, address_of, read_store_address, schedule_arguments
-
-_LATER = (Decision.RUN, Decision.CACHED, Decision.LATER)
 
 
 def make_schedule(plan: Plan, workspace: Workspace, schedule: Schedule, template: str) -> dict[str, Any]:
@@ -43,9 +44,11 @@ def make_schedule(plan: Plan, workspace: Workspace, schedule: Schedule, template
     record = {"name": name, "cron": schedule.cron, "timezone": schedule.timezone, "at": time.time(), "run_name": template, "plan": kept.to_json()}
     records = workspace.ledger.records
     records.format(create=True)
+    before = _kept_by_engines(workspace.ledger, name)
     number = records.append(layout.schedules(name), record)  # before the engine knows of it, since its first job may read it at once
-    address = orchestrator.schedule(_slug(name), schedule, _graph_of(workspace, kept, number))
+    address = orchestrator.schedule(_name_of(workspace, name), schedule, _graph_of(workspace, kept, number))
     records.append(layout.schedules(name), {**record, "address": address}, above=number)
+    _let_go([old for old in before if old["address"] != address], workspace)
     return {**record, "address": address}
 
 
@@ -70,11 +73,17 @@ def _graph_of(workspace: Workspace, plan: Plan, number: int) -> JobGraph:
         name=f"schedule-{_slug(plan.pipeline)}-{number}",
         command=schedule_arguments(address),
         image=next((step.image for step in plan.steps if step.image), None),
-        variables=to_show(configurations) if shown else {},
+        variables=stack.shown_variables() if shown else {},
         secrets=to_hand(configurations, stack.secret) if not shown else {},
         labels=labels,
     )
     return JobGraph(job.name, plan.pipeline, "", [job], labels=labels)
+
+
+def _name_of(workspace: Workspace, pipeline: str) -> str:
+    """Another for each pipeline, stack and store that one account of an engine may see."""
+    told = "\0".join((str(workspace.ledger.store_id), workspace.stack.name, pipeline))
+    return f"{_slug(pipeline)}-{of_bytes(told.encode())[:8]}"
 
 
 def _slug(name: str) -> str:
@@ -83,23 +92,37 @@ def _slug(name: str) -> str:
 
 
 def schedules(ledger: Ledger) -> Iterator[dict[str, Any]]:
-    """The newest record of each pipeline's schedule, if it was not ended."""
+    """What counts of each pipeline's schedule, if it was not ended: the newest record that an engine has."""
     for name in sorted(ledger.store.folders("schedules")):
-        record = next((record for _, record in ledger.records.newest(f"schedules/{name}")), None)
-        if record is not None and record.get("status") != "ended":
-            yield record
+        living = _living(ledger, name)
+        if living:
+            yield next((record for record in living if record.get("address")), living[0])
+
+
+def _living(ledger: Ledger, name: str) -> list[dict[str, Any]]:
+    """The records of a pipeline's schedules since one was ended, newest first."""
+    records = (record for _, record in ledger.records.newest(layout.schedules(name)))
+    return list(itertools.takewhile(lambda record: record.get("status") != "ended", records))
+
+
+def _kept_by_engines(ledger: Ledger, name: str) -> list[dict[str, Any]]:
+    """One record for each schedule that an engine may still have."""
+    return list({record["address"]: record for record in _living(ledger, name) if record.get("address")}.values())
+
+
+def _let_go(records: Iterable[Mapping[str, Any]], workspace: Workspace) -> None:
+    for record in records:
+        own = open_workspace(snapshot=record["plan"]["stack"], project=workspace.project).stack
+        orchestrator: Any = own.build("orchestrator")
+        orchestrator.unschedule(record["address"])
 
 
 def end_schedule(name: str, workspace: Workspace) -> None:
-    """Let the engine start no more runs of it. Raises NotFound."""
-    known = list(schedules(workspace.ledger))
-    record = next((record for record in known if record["name"] == name), None)
-    if record is None:
-        raise NotFound("schedule", name, (other["name"] for other in known))
-    if record.get("address"):
-        plan = Plan.from_json(record["plan"])
-        orchestrator: Any = open_workspace(snapshot=plan.stack, project=workspace.project).stack.build("orchestrator")
-        orchestrator.unschedule(record["address"])
+    """Let engines start no more runs of it. Raises NotFound."""
+    known = [record["name"] for record in schedules(workspace.ledger)]
+    if name not in known:
+        raise NotFound("schedule", name, known)
+    _let_go(_kept_by_engines(workspace.ledger, name), workspace)
     workspace.ledger.records.append(layout.schedules(name), {"name": name, "status": "ended", "at": time.time()})
 
 
@@ -111,6 +134,10 @@ def run_scheduled(address: str) -> ExitCode:
     record = ledger.records.find(path)
     if record is None:
         raise ConfigurationError(f"There is no schedule at {path} of {ledger.store.uri('')}. End it at the engine, and make it again.")
+    counts = next((known for known in schedules(ledger) if known["name"] == record["name"]), None)
+    if counts is None or (counts.get("address") and counts["plan"]["run_id"] != record["plan"]["run_id"]):
+        print(f"The schedule of pipeline '{record['name']}' was ended or replaced, so nothing is run. End it at the engine.", file=sys.stderr)
+        return ExitCode.DONE
     use_package(ledger.records, record["plan"].get("package"), record["plan"].get("root"), elsewhere=True)
     plan = _of_now(Plan.from_json(record["plan"]), record)
     workspace = open_workspace(snapshot=plan.stack, project=find_project(Path.cwd()))
@@ -121,12 +148,8 @@ def run_scheduled(address: str) -> ExitCode:
 
 
 def _of_now(plan: Plan, record: Mapping[str, Any]) -> Plan:
-    """The plan of a run that begins now. What the cache knows is asked when each step is about to run."""
+    """The plan of a run that begins now."""
     now = time.time()
     moment = datetime.fromtimestamp(now, timezone.utc)
-    steps = tuple(
-        replace(step, decision=Decision.LATER, why="decided when it is about to run", key=None, entry=None) if step.decision in _LATER else step
-        for step in plan.steps
-    )
     name = fill("run", record["run_name"], moment, plan.options.get("substitutions", {}))
-    return replace(plan, run_id=layout.new_run_id(now), run_name=name, created=now, steps=steps, tags=(*plan.tags, "scheduled"))
+    return replace(plan, run_id=layout.new_run_id(now), run_name=name, created=now, tags=(*plan.tags, "scheduled"))

@@ -12,7 +12,7 @@ from dovetail.components.job import Job, RunningJob
 from dovetail.components.step_operator import StepOperator
 from dovetail.errors import DovetailError, RunCancelled, StepFailed
 from dovetail.execution.attempt import Attempt, commit, ending, give_up, settle, told_error
-from dovetail.execution.jobs import Watch, job_of, started
+from dovetail.execution.jobs import Watch, job_here, job_of, started
 from dovetail.execution.naming import artifact_name
 from dovetail.execution.pool import WorkerPool
 from dovetail.execution.work import RunInfo
@@ -104,7 +104,12 @@ class StepTask:
 
     def run_by(self, start: Callable[[Job], RunningJob], component_type: str = "orchestrator") -> None:
         self._elsewhere = True
-        self._run_away(partial(self._ask_engine, start, component_type))
+        self._run_away(partial(self._ask_engine, start, component_type, partial(job_of, component_type=component_type)))
+
+    def run_beside(self, start: Callable[[Job], RunningJob]) -> None:
+        """Have its worker run as a process beside this one, which is the engine's job for it."""
+        self._elsewhere = True
+        self._run_away(partial(self._ask_engine, start, "orchestrator", job_here))
 
     def _run_away(self, ask: Callable[[int], Mapping[str, Any]]) -> None:
         """Have attempts made by another process, which answers whether another is to follow or that the outcome is there."""
@@ -125,9 +130,11 @@ class StepTask:
         task = {"address": run_address(self.driver.workspace, self.driver.info.run_id), "invocation": self.invocation, "attempt": number}
         return self.driver.pool.run(task, self.step.timeout, self.driver.cancelled, self.step.environment.env)
 
-    def _ask_engine(self, start: Callable[[Job], RunningJob], component_type: str, number: int) -> Mapping[str, Any]:
+    def _ask_engine(
+        self, start: Callable[[Job], RunningJob], component_type: str, job_for: Callable[[Workspace, RunInfo, PlanStep, int], Job], number: int
+    ) -> Mapping[str, Any]:
         driver, stack = self.driver, self.driver.workspace.stack
-        job = job_of(driver.workspace, driver.info, self.step, number, component_type)
+        job = job_for(driver.workspace, driver.info, self.step, number)
         watch = Watch(driver.records, job, self.invocation, number, driver.cancelled, stack.secrets())
         return watch.until_it_ends(started(start, job, driver.cancelled), {component_type: stack.components[component_type].name})
 

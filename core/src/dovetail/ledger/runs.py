@@ -41,11 +41,17 @@ class RunRecords:
         return plan_from(path, self.records.get(path))
 
     def hand_over(self, record: Mapping[str, Any]) -> None:
-        """Record which graph of an engine the run is."""
+        """Record that an engine is about to have the run, as which graph."""
         self.records.create(f"{self.base}/engine.json", record)
 
+    def note_address(self, address: str) -> None:
+        """Record what the engine calls the run's graph."""
+        self.records.create(f"{self.base}/graph.json", {"address": address})
+
     def handed_over(self) -> dict[str, Any] | None:
-        return self.records.find(f"{self.base}/engine.json")
+        """`address` is missing where who handed it over was lost before the engine had answered."""
+        handed = self.records.find(f"{self.base}/engine.json")
+        return {**handed, **(self.records.find(f"{self.base}/graph.json") or {})} if handed is not None else None
 
     def write_node(self, invocation: str, record: Mapping[str, Any]) -> None:
         """What the worker of a graph's job reads, before the step's inputs are there."""
@@ -151,6 +157,17 @@ class RunRecords:
         """Seconds since an attempt's worker renewed its lease, by the store's clock; None when it never did."""
         entry = self.records.store.stat(f"{self.base}/steps/{invocation}/attempts/{attempt}/heartbeat")
         return self.records.store.now() - entry.modified if entry is not None else None
+
+    def is_beating(self, invocation: str, attempt: int) -> bool:
+        """Whether an attempt's worker holds its lease: known at once on its own machine."""
+        try:
+            owner = self.records.find(f"{self.base}/steps/{invocation}/attempts/{attempt}/heartbeat") or {}
+        except Corrupt:
+            owner = {}
+        if is_alive(owner) is False:
+            return False
+        silent = self.silence_of(invocation, attempt)
+        return silent is not None and silent < layout.LEASE
 
     def beat(self, owner: Mapping[str, Any]) -> None:
         """Renew the lease of the run's coordinator."""

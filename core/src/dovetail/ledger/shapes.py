@@ -26,7 +26,8 @@ _SHAPES: dict[str, Mapping[str, Kind]] = {
     "run.json": _RUN,
     "started.json": {"models?": {"*": (int, None)}, "prepared?": dict, "started?": _NUMBER},
     "failure.json": {"step": is_name},
-    "engine.json": {"orchestrator": str, "address": str},
+    "engine.json": {"orchestrator": str, "graph": str},
+    "graph.json": {"address": str},
     "finished.json": {**_RUN, "status": _STATUS, "ended": _NUMBER, "steps": {_NAMES: _STEP}},
     "expansion.json": {"children": [is_name]},
     "outcome.json": {
@@ -54,7 +55,8 @@ def _shape(path: str) -> Mapping[str, Kind]:
     parts = path.split("/")
     if parts[-1] in _SHAPES:
         return _SHAPES[parts[-1]]
-    for key in ("/".join(parts[:2]), parts[-2] if len(parts) > 1 else "", parts[0]):
+    inner = parts[-2] if len(parts) > 1 and parts[0] == "names" else ""  # anywhere else it is what somebody called something
+    for key in ("/".join(parts[:2]), inner, parts[0]):
         if key in _NUMBERED:
             return _NUMBERED[key]
     return {}

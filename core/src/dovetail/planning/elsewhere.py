@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dovetail.components.component import Component
+from dovetail.components.orchestrator import GraphOrchestrator
 from dovetail.components.runner import Runner
 from dovetail.graph.definition import importable
 from dovetail.planning.workspace import Workspace
+from dovetail.stack.stack import OF_THE_SUBMITTER
 from dovetail.values.plan import PlanStep
 
 
@@ -37,16 +39,14 @@ def elsewhere_problems(step: PlanStep, runner: Runner, workspace: Workspace) -> 
             )
 
 
-_OF_THE_SUBMITTER = ("orchestrator", "step_operator", "image_builder", "container_registry")  # types that no worker asks
-
-
 def _would_be_seen(runner: Runner, workspace: Workspace) -> Iterator[str]:
     """Secrets that a worker would need and could be given only where others see them."""
     stack = workspace.stack
     kept = stack.secret_store()
     private = bool(kept.confined or kept.local_folders())
     for kind, spec in stack.components.items():
-        variables, secrets = stack.references_of(kind) if kind not in _OF_THE_SUBMITTER else (set(), set())
+        of_submitter = kind in OF_THE_SUBMITTER or (kind == "step_operator" and not isinstance(runner, GraphOrchestrator))
+        variables, secrets = stack.references_of(kind) if not of_submitter else (set(), set())
         told = f"and who may look at jobs of {_title(runner)} sees their variables"
         for variable in sorted(variables):
             yield (

@@ -34,7 +34,7 @@ class Request:
     """What is asked besides the graph. `enable_cache` False: nothing is taken from the cache, whatever steps say.
 
     `taken`: outcomes of the run that is resumed, by invocation. `keep`: whether to store code and outside values now.
-    `kept`: the whole project that the resumed run kept.
+    `kept`: the whole project that the resumed run kept. `later`: whether a step has to run is decided when it is about to.
     """
 
     run_name: str | None = None
@@ -44,6 +44,7 @@ class Request:
     taken: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     keep: bool = True
     kept: Kept | None = None
+    later: bool = False
     now: float | None = None
 
 
@@ -115,6 +116,8 @@ class Planner:
             self._outputs[node.invocation] = taken.get("outputs", {})
             return PlanStep(node, Decision.TAKEN, "committed by the run that this one resumes", options, code, base, uncached, None, taken)
         step = PlanStep(node, Decision.RUN, uncached or "", options, code, base, uncached, warnings=warnings)
+        if self._request.later:
+            return dataclasses.replace(step, decision=Decision.LATER, why="decided when it is about to run")
         if node.when or node.mapped is not None:
             return dataclasses.replace(step, decision=Decision.LATER, why=_later_why(node))
         inputs = {name: resolve(given, self._output) for name, given in node.inputs.items()}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dovetail.components.component import Capability
-from dovetail.components.orchestrator import Orchestrator
+from dovetail.components.orchestrator import GraphOrchestrator, Orchestrator
 from dovetail.components.runner import Runner
 from dovetail.errors import DovetailError, PreflightFailed
 from dovetail.graph.definition import importable
@@ -56,6 +56,8 @@ def find_problems(plan: Plan, workspace: Workspace) -> Iterator[str]:
         runner = runner_of(workspace, step.options) or orchestrator
         if runner is not orchestrator or Capability.REMOTE in runner.capabilities:
             yield from elsewhere_problems(step, runner, workspace)
+            if runner is not orchestrator and isinstance(orchestrator, GraphOrchestrator):  # whose job starts the operator's
+                yield from elsewhere_problems(step, orchestrator, workspace)
         elif not importable(step.node.source) or (plan.code is None and step.node.source.startswith(f"{SESSION}:")):
             yield from _unimportable(step, runner)
         if step.options and id(step.options) not in seen:

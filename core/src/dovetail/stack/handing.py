@@ -28,10 +28,10 @@ def to_hand(
     return {**found, VARIABLE: json.dumps(values)} if values else found
 
 
-def to_show(configurations: Sequence[Mapping[str, Any]], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Variables that these refer to, for a worker whose variables anybody may see. No field that is secret is to be among them."""
-    variables, _ = mentioned(configurations)
-    return {name: environ[name] for name in sorted(variables) if name in environ}
+def hand_on() -> dict[str, str]:
+    """What was handed to this process, for one that it starts."""
+    values = {name: {key: value.reveal() for key, value in keys.items()} for name, keys in _handed.items()}
+    return {VARIABLE: json.dumps(values)} if values else {}
 
 
 def take(environ: MutableMapping[str, str] = os.environ) -> None:

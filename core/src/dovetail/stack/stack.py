@@ -25,6 +25,8 @@ from dovetail.values.project import Project
 C = TypeVar("C", bound=Component)
 
 
+OF_THE_SUBMITTER = ("orchestrator", "image_builder", "container_registry")  # types of component that no worker asks
+
 @dataclass(frozen=True, slots=True)
 class ComponentSpec:
     """One component of a stack as it is written down: references in `configuration` stand as they are."""
@@ -182,6 +184,12 @@ class Stack:
         secret = secret_fields(self.registry.declared_class(component_type, spec.flavor))
         variables, _ = mentioned({name: value for name, value in spec.configuration.items() if name in secret})
         return variables, mentioned(spec.configuration)[1]
+
+    def shown_variables(self) -> dict[str, str]:
+        """What workers need whose variables anybody may see: variables that fields refer to, and no secret field of any component."""
+        hidden = {variable for kind in self.components for variable in self.references_of(kind)[0]}
+        variables, _ = mentioned([spec.configuration for kind, spec in self.components.items() if kind not in OF_THE_SUBMITTER])
+        return {name: self._references.environ[name] for name in sorted(variables - hidden) if name in self._references.environ}
 
     def secrets(self) -> frozenset[str]:
         """Every secret value that components made so far were given, or that this process was, to be hidden by `redact`."""

@@ -66,10 +66,11 @@ class Trial:
 
     def schedule(self, pipeline: Pipeline[Any], schedule: Schedule, /, **parameters: Any) -> str:
         """What the engine calls the schedule that it keeps of the pipeline."""
-        return str(make_schedule(self.plan(pipeline, **parameters), self.workspace, schedule, f"{pipeline.name}-{{date}}-{{time}}")["address"])
+        plan = self._planned(pipeline.trace(**parameters), later=True)
+        return str(make_schedule(plan, self.workspace, schedule, f"{pipeline.name}-{{date}}-{{time}}")["address"])
 
-    def _planned(self, traced: Traced) -> Plan:
-        plan = Planner(self.workspace, traced, Request()).plan()
+    def _planned(self, traced: Traced, *, later: bool = False) -> Plan:
+        plan = Planner(self.workspace, traced, Request(later=later)).plan()
         preflight(plan, self.workspace)
         return plan
 
