@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,8 @@ import pytest
 
 from dovetail import Client, RunFailed
 from dovetail.components import JobGraph, RunningJob
+from dovetail.errors import ConfigurationError
+from dovetail.ledger.runs import RunRecords
 from dovetail.ledger.verifying import verify
 
 _FLOW = """
@@ -254,3 +257,141 @@ def test_a_page_of_a_run_names_what_the_engine_calls_it(place, make_module, prog
     run = make_module(_FLOW).p()
     shown = programs.run("-c", "from dovetail.cli import main; main()", "runs", "show", run.id)
     assert f"engine:      {run.engine_address}" in shown
+
+
+# -- what goes wrong for who submitted it -------------------------------------------------------------------------------
+
+
+def ended_within(pid: int, seconds: float = 20) -> bool:
+    until_then = time.monotonic() + seconds
+    while time.monotonic() < until_then:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
+                return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_ctrl_c_while_following_stops_the_graph(place, programs) -> None:
+    programs.write("flow.py", _FLOW)
+    process = programs.start("flow.py")
+    until(lambda: (place / "pid").exists() or process.poll() is not None)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    run = Client().list_runs()[0]
+    assert run.status == "cancelled"
+    assert (Path(run.engine_address or "") / "stop").exists()
+    assert ended_within(int((place / "pid").read_text()))
+
+
+def test_ctrl_c_while_the_engine_is_asked_reaches_the_workers(place, make_module, graph_engine, monkeypatch) -> None:
+    start = graph_engine.GraphEngine.start
+
+    def interrupted(self: Any, graph: JobGraph) -> RunningJob:
+        start(self, graph)
+        until((place / "pid").exists)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(graph_engine.GraphEngine, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        make_module(_FLOW).p()
+    assert Client().list_runs()[0].status == "cancelled"
+    assert ended_within(int((place / "pid").read_text()))
+
+
+def test_an_engine_that_refuses_to_tell_ends_no_run(place, make_module, graph_engine, monkeypatch) -> None:
+    wait, refusals = graph_engine.RunningGraph.wait, []
+
+    def expired(self: Any, seconds: float) -> int | None:
+        if len(refusals) < 2 and (place / "pid").exists():
+            refusals.append(seconds)
+            raise ConfigurationError("the token has expired; sign in again")
+        (place / "go").touch()
+        return wait(self, seconds)
+
+    monkeypatch.setattr(graph_engine.RunningGraph, "wait", expired)
+    assert make_module(_FLOW.replace('while not (PLACE / "go").exists()', "for _ in range(100)")).p().status == "completed"
+    assert len(refusals) == 2
+
+
+def test_a_store_that_is_away_for_a_moment_ends_no_run(place, make_module, monkeypatch) -> None:
+    (place / "go").touch()
+    outcome, failed = RunRecords.outcome, []
+
+    def flaky(self: RunRecords, name: str) -> dict[str, Any] | None:
+        if name == "slow" and not failed:
+            failed.append(name)
+            raise ConnectionError("the store is away")
+        return outcome(self, name)
+
+    monkeypatch.setattr(RunRecords, "outcome", flaky)
+    assert make_module(_FLOW).p().status == "completed"
+    assert failed
+
+
+def test_a_submitter_that_dies_before_the_engine_has_answered_closes_nothing(place, programs) -> None:
+    dying = """        import graph_engine
+        start = graph_engine.GraphEngine.start
+        def dies(self, graph):
+            start(self, graph)
+            while not Path(os.environ["THERE"], "pid").exists():
+                time.sleep(0.02)
+            os.kill(os.getpid(), 9)
+        graph_engine.GraphEngine.start = dies
+        p()
+"""
+    programs.write("flow.py", _FLOW.replace("        p()\n", dying))
+    process = programs.start("flow.py", env={"THERE": str(place)})
+    process.communicate()
+    assert Client().list_runs()[0].status == "running"
+    (place / "go").touch()
+    until(lambda: Client().list_runs()[0].status == "completed")
+    assert executed(place) == ["first", "slow", "after"]
+
+
+def test_a_job_that_is_started_twice_runs_its_step_once(place, programs) -> None:
+    graph = Path(killed_while_slow(place, programs))
+    told = json.loads((graph / "graph.json").read_text())
+    job = next(job for job in told["jobs"] if job["command"][-2] == "slow")
+    second = subprocess.Popen([sys.executable, *job["command"]], env={**os.environ, **job["variables"]})
+    time.sleep(2)
+    assert executed(place) == ["first", "slow"]
+    (place / "go").touch()
+    assert second.wait() == 0
+    until((graph / "code").exists)
+    assert executed(place) == ["first", "slow", "after"]
+
+
+def test_a_map_whose_container_died_goes_on_where_it_was(place, make_module) -> None:
+    flow = """
+        import os
+        from pathlib import Path
+        from dovetail import Retry, pipeline, step
+
+        PLACE = Path(os.environ.get("PLACE", "."))
+
+        @step
+        def items() -> list[int]:
+            return [0, 1, 2]
+
+        @step(retry=Retry(max_retries=1), enable_cache=False)
+        def doubled(item: int) -> int:
+            with open(PLACE / "executed", "a") as file:
+                file.write(f"{item}\\n")
+            if item == 1 and not (PLACE / "died").exists():
+                (PLACE / "died").touch()
+                os.kill(os.getppid(), 9)
+                os.kill(os.getpid(), 9)
+            return 2 * item
+
+        @pipeline
+        def p():
+            doubled.map(items())
+    """
+    import textwrap
+
+    run = make_module(textwrap.dedent(flow).replace("\\\\n", "\\n")).p()
+    assert [child.output.load() for child in run.steps["doubled"].children] == [0, 2, 4]
+    assert executed(place).count("1") == 2

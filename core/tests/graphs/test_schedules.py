@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from dovetail import Client, Schedule
+from dovetail.components import JobGraph
 from dovetail.errors import DefinitionError, NotFound
-from dovetail.execution.scheduling import end_schedule
+from dovetail.execution.scheduling import end_schedule, schedules
 from dovetail.ledger.collecting import collect
 from dovetail.ledger.verifying import verify
 
@@ -110,3 +111,74 @@ def test_a_cron_that_is_none_is_refused_where_it_is_written() -> None:
         Schedule(cron="every day")
     with pytest.raises(DefinitionError, match="no time zone"):
         Schedule(cron="0 3 * * *", timezone="Mars/Olympus")
+
+
+def test_a_schedule_on_another_stack_takes_the_place_of_the_one_before(place, make_module, apply_stack, isolated, variables, monkeypatch) -> None:
+    flow = make_module(_FLOW)
+    one = flow.p.schedule(Schedule(cron="0 3 * * *"), str(place))
+    apply_stack("other", orchestrator=("graph_engine", "graphs2", {"folder": str(isolated / "graphs2"), "variables": variables}))
+    monkeypatch.setenv("DOVETAIL_STACK", "other")
+    two = flow.p.schedule(Schedule(cron="0 4 * * *"), str(place))
+    assert (Path(one).exists(), Path(two).exists()) == (False, True)
+
+
+def test_a_schedule_whose_replacement_failed_is_shown_and_can_be_ended(place, make_module, graph_engine, monkeypatch) -> None:
+    flow = make_module(_FLOW)
+    address = flow.p.schedule(Schedule(cron="0 3 * * *"), str(place))
+
+    def away(self: Any, *_: Any) -> str:
+        raise ConnectionError("the engine is away")
+
+    monkeypatch.setattr(graph_engine.GraphEngine, "schedule", away)
+    with pytest.raises(ConnectionError):
+        flow.p.schedule(Schedule(cron="0 4 * * *"), str(place))
+    assert [record["cron"] for record in schedules(Client().ledger)] == ["0 3 * * *"]
+    end_schedule("p", Client().workspace)
+    assert not Path(address).exists()
+
+
+def test_a_clock_that_was_not_stopped_runs_nothing_of_what_was_ended(place, make_module, tmp_path) -> None:
+    address = make_module(_FLOW).p.schedule(Schedule(cron="0 3 * * *"), str(place))
+    kept = Path(address).read_text()
+    end_schedule("p", Client().workspace)
+    Path(address).write_text(kept)
+    assert fired(address, tmp_path) == 0
+    assert Client().list_runs() == []
+
+
+def test_pipelines_of_like_names_have_schedules_of_their_own(place, make_module) -> None:
+    flow = make_module(_FLOW + """
+    @pipeline(name="my_flow")
+    def a(place: str):
+        read(place)
+
+    @pipeline(name="my-flow")
+    def b(place: str):
+        read(place)
+
+    @pipeline(name="versions")
+    def c(place: str):
+        read(place)
+""")
+    addresses = [each.schedule(Schedule(cron="0 3 * * *"), str(place)) for each in (flow.a, flow.b, flow.c)]
+    assert len(set(addresses)) == 3
+    assert {record["name"] for record in schedules(Client().ledger)} == {"my_flow", "my-flow", "versions"}
+    assert verify(Client().ledger).findings == ()
+
+
+def test_a_schedule_made_of_what_is_cached_now_has_its_images(place, make_module, graph_engine, monkeypatch) -> None:
+    (place / "data").write_text("a")
+    monkeypatch.setattr(graph_engine.GraphEngine, "runs_images", True)
+    monkeypatch.setattr(graph_engine.GraphEngine, "default_image", lambda self: "img:1")
+    schedule, images = graph_engine.GraphEngine.schedule, []
+
+    def noted(self: Any, name: str, timing: Schedule, graph: JobGraph) -> str:
+        images.extend(job.image for job in graph.jobs)
+        return str(schedule(self, name, timing, graph))
+
+    monkeypatch.setattr(graph_engine.GraphEngine, "schedule", noted)
+    flow = make_module(_FLOW)
+    assert flow.p(str(place)).status == "completed"
+    flow.p.schedule(Schedule(cron="0 3 * * *"), str(place))
+    assert images == ["img:1"]
+    assert [step.get("image") for step in next(schedules(Client().ledger))["plan"]["steps"]] == ["img:1", "img:1"]

@@ -18,7 +18,7 @@ _KEEPER = """
     import os
     from pathlib import Path
 
-    from dovetail.components import ExperimentTracker, Secret, SecretStore
+    from dovetail.components import Capability, ContainerRegistry, ExperimentTracker, Secret, SecretStore, StepOperator
     from dovetail.errors import NotFound
     from dovetail.plugin import FlavorSpec, hookimpl
 
@@ -58,6 +58,30 @@ _KEEPER = """
     @hookimpl
     def dovetail_secret_stores():
         return [FlavorSpec("vault", "keeper:Vault")]
+
+
+    class Registry(ContainerRegistry):
+        password: Secret
+
+        def find(self, reference): return None
+        def credentials(self): return None
+
+
+    class Operator(StepOperator):
+        capabilities = frozenset({Capability.REMOTE})
+
+        def shares_folders(self): return True
+        def start(self, job): raise AssertionError("nothing is to be started")
+
+
+    @hookimpl
+    def dovetail_container_registries():
+        return [FlavorSpec("keyed", "keeper:Registry")]
+
+
+    @hookimpl
+    def dovetail_step_operators():
+        return [FlavorSpec("open", "keeper:Operator")]
 """
 _FLOW = """
     from dovetail import pipeline, step
@@ -86,11 +110,11 @@ def shown(
     place = isolated / "place"
     place.mkdir()
 
-    def make(key: str, endpoint: str = "", vault: dict[str, Any] | None = None) -> Path:
+    def make(key: str, endpoint: str = "", vault: dict[str, Any] | None = None, **more: Any) -> Path:
         import os
 
         variables = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_") or name == "PYTHONPATH"}
-        others: dict[str, Any] = {}
+        others: dict[str, Any] = dict(more)
         if vault is not None:
             (place / "vault.json").write_text(json.dumps(vault))
             others["secret_store"] = ("vault", "vault", {"address": str(place / "vault.json")})
@@ -130,3 +154,18 @@ def test_a_worker_fetches_its_secrets_itself_and_is_given_what_is_none(shown, ma
     sent = next(graphs.glob("*/graph.json")).read_text()
     assert "http://tracker" in sent
     assert _PLANTED not in sent
+
+
+def test_what_opens_a_registry_is_not_among_what_workers_are_given(shown, make_module, monkeypatch) -> None:
+    monkeypatch.setenv("REGISTRY_PASSWORD", "another-planted-secret")
+    registry = ("keyed", "registry", {"uri": "localhost:1/x", "password": "${REGISTRY_PASSWORD}"})
+    graphs = shown("{{ tracker.key }}", vault={"tracker": {"key": _PLANTED}}, container_registry=registry)
+    assert make_module(_FLOW).p().status == "completed"
+    assert "another-planted-secret" not in next(graphs.glob("*/graph.json")).read_text()
+
+
+def test_a_step_for_an_operator_has_a_job_in_the_graph_that_shows_no_secret_either(shown, make_module, monkeypatch) -> None:
+    monkeypatch.setenv("TRACKER_KEY", _PLANTED)
+    shown("${TRACKER_KEY}", step_operator=("open", "operator", {}))
+    with pytest.raises(PreflightFailed, match=r"takes a secret from \$\{TRACKER_KEY\}, and who may look at jobs of orchestrator 'graphs'"):
+        make_module(_FLOW.replace("@step(experiment_tracker=True)", "@step(experiment_tracker=True, step_operator=True)")).p()
