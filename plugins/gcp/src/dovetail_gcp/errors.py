@@ -60,7 +60,7 @@ def unasked(error: Exception, what: str, repeated: bool) -> GoogleError:
     import requests
     from google.auth import exceptions as auth
 
-    said = " ".join(str(error).split()).rstrip(".")[:500]
+    said = " ".join(str(error).split()).partition(" To set up Application Default")[0].rstrip(".")[:500]  # the cure is said below
     if isinstance(error, auth.TransportError):
         return GoogleError(f"{what}: nobody could be asked for credentials: {said}. {_REACH}.", Kind.UNREACHED, repeated=repeated)
     if isinstance(error, auth.GoogleAuthError):
