@@ -78,9 +78,7 @@ def resume_recorded(address: str, snapshot: str) -> int:
     begin(plan, workspace)
     print(plan.run_id, flush=True)
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the process ends
-    finished, error = execute(plan, workspace, definition_of)
-    call_recorded_run_hook(plan, EndedRun(workspace, finished), error)
-    return ExitCode.DONE if Status(finished["status"]).is_success else ExitCode.FAILED
+    return carry_out(plan, workspace)
 
 
 def _project_of(plan: Plan) -> Project:
@@ -101,7 +99,11 @@ def drive_recorded(address: str, listeners: Iterable[Listener] = ()) -> int:
     plan = recorded_plan(first.ledger, run_id)
     first.ledger.run(run_id).beat(process_identity())
     use_package(first.ledger.records, plan.package, plan.root)
-    workspace = open_workspace(snapshot=plan.stack, project=_project_of(plan))
+    return carry_out(plan, open_workspace(snapshot=plan.stack, project=_project_of(plan)), listeners)
+
+
+def carry_out(plan: Plan, workspace: Workspace, listeners: Iterable[Listener] = ()) -> ExitCode:
+    """Carry out a begun run whose code was taken from where the run keeps it, and call its pipeline's hooks."""
     finished, error = execute(plan, workspace, definition_of, listeners)
     call_recorded_run_hook(plan, EndedRun(workspace, finished), error)
     return ExitCode.DONE if Status(finished["status"]).is_success else ExitCode.FAILED

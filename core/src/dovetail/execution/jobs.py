@@ -21,6 +21,7 @@ from dovetail.ledger.runs import RunRecords
 from dovetail.planning.workspace import Workspace, run_address, runner_of, settings_for, without_waived
 from dovetail.stack.handing import hand_on, to_hand
 from dovetail.stack.references import redact
+from dovetail.stack.stack import Stack
 from dovetail.values.plan import PlanStep
 from dovetail.values.settings import Resources
 from dovetail.worker import BEGINNING, node_arguments, worker_arguments
@@ -37,15 +38,15 @@ def job_of(workspace: Workspace, run: RunInfo, step: PlanStep, number: int, comp
     """The job of one attempt. `component_type`: whether the orchestrator or the step operator is to start it."""
     stack = workspace.stack
     components = stack.present()
-    configurations = [spec.configuration for spec in stack.components.values()]
-    shown = bool(getattr(stack.build(component_type), "shows_variables", False))  # such a service pulls images by credentials of its own, too
+    shown = _shows_variables(stack, component_type)  # such a service pulls images by credentials of its own, too
+    variables, secrets = of_the_stack(stack, component_type)
     wanted = {name for component in components for name in component.credential_variables if not shown}
     return Job(
         name=job_name(run, step.invocation, number),
         command=worker_arguments(run_address(workspace, run.run_id), step.invocation, number),
         image=step.image,
-        variables={**(stack.shown_variables() if shown else {}), **step.environment.env},
-        secrets=to_hand(configurations, stack.secret) if not shown else {},
+        variables={**variables, **step.environment.env},
+        secrets=secrets,
         credentials={name: os.environ[name] for name in sorted(wanted) if name in os.environ},
         login=_login(workspace, step.image) if not shown else None,
         folders=tuple(dict.fromkeys(folder.absolute() for component in components for folder in component.local_folders())),
@@ -54,6 +55,17 @@ def job_of(workspace: Workspace, run: RunInfo, step: PlanStep, number: int, comp
         labels=labels_of(run, step, number),
         settings=settings_for(workspace, step.options, component_type),
     )
+
+
+def of_the_stack(stack: Stack, component_type: str) -> tuple[dict[str, str], dict[str, str]]:
+    """(variables, secrets) by which a worker that the orchestrator, or the step operator, starts finds what the stack's components refer to."""
+    if _shows_variables(stack, component_type):
+        return stack.shown_variables(), {}
+    return {}, to_hand([spec.configuration for spec in stack.components.values()], stack.secret)
+
+
+def _shows_variables(stack: Stack, component_type: str) -> bool:
+    return bool(getattr(stack.build(component_type), "shows_variables", False))
 
 
 def job_here(workspace: Workspace, run: RunInfo, step: PlanStep, number: int) -> Job:
@@ -114,8 +126,12 @@ def labels_of(run: RunInfo, step: PlanStep | None = None, number: int | None = N
 def job_name(run: RunInfo, invocation: str, number: int) -> str:
     """Readable at its beginning, and another for each attempt: `train-01j…-3fa4b2c1-1`."""
     ending = f"-{run.run_id}-{of_bytes(invocation.encode())[:8]}-{number}"
-    slug = re.sub(r"[^a-z0-9]+", "-", invocation.lower()).strip("-") or "step"
-    return f"{slug[: _LABEL - len(ending)].rstrip('-')}{ending}".lstrip("-")
+    return f"{slug(invocation)[: _LABEL - len(ending)].rstrip('-')}{ending}".lstrip("-")
+
+
+def slug(name: str) -> str:
+    """What every engine takes as part of a name."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "step"
 
 
 _T = TypeVar("_T")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,19 +16,22 @@ from dovetail.components.job import Job, JobGraph
 from dovetail.components.orchestrator import GraphOrchestrator
 from dovetail.digest import of_bytes
 from dovetail.errors import ConfigurationError, DefinitionError, NotFound
-from dovetail.execution.hooks import EndedRun, call_recorded_run_hook
+from dovetail.execution.driving import carry_out
 from dovetail.execution.images import provide_images
-from dovetail.execution.importing import definition_of, use_package
-from dovetail.execution.running import begin, execute
+from dovetail.execution.importing import use_package
+from dovetail.execution.jobs import of_the_stack, slug
+from dovetail.execution.running import begin
+from dovetail.execution.worker import store_alone
 from dovetail.ledger import layout
 from dovetail.ledger.ledger import Ledger
 from dovetail.planning.workspace import Workspace, open_workspace
-from dovetail.stack.handing import to_hand
 from dovetail.values.names import fill
-from dovetail.values.plan import Plan, Status
+from dovetail.values.plan import Plan
 from dovetail.values.project import find_project
 from dovetail.values.settings import Schedule
 from dovetail.worker import ExitCode, address_of, read_store_address, schedule_arguments
+
+_READABLE = 40  # characters of a pipeline's name in a schedule's
 
 
 def make_schedule(plan: Plan, workspace: Workspace, schedule: Schedule, template: str) -> dict[str, Any]:
@@ -66,15 +68,14 @@ def _graph_of(workspace: Workspace, plan: Plan, number: int) -> JobGraph:
     """One job, in the image of the pipeline's first step, that makes a run and sees it to its end."""
     stack, spec = workspace.stack, workspace.stack.components["artifact_store"]
     address = address_of(spec.flavor, stack.anchored("artifact_store"), f"{layout.schedules(plan.pipeline)}/{number}.json")
-    configurations = [each.configuration for each in stack.components.values()]
-    shown = bool(getattr(stack.build("orchestrator"), "shows_variables", False))
+    variables, secrets = of_the_stack(stack, "orchestrator")
     labels = {"dovetail.pipeline": plan.pipeline, "dovetail.stack": stack.name, "dovetail.schedule": str(number)}
     job = Job(
-        name=f"schedule-{_slug(plan.pipeline)}-{number}",
+        name=f"schedule-{slug(plan.pipeline)[:_READABLE]}-{number}",
         command=schedule_arguments(address),
         image=next((step.image for step in plan.steps if step.image), None),
-        variables=stack.shown_variables() if shown else {},
-        secrets=to_hand(configurations, stack.secret) if not shown else {},
+        variables=variables,
+        secrets=secrets,
         labels=labels,
     )
     return JobGraph(job.name, plan.pipeline, "", [job], labels=labels)
@@ -83,12 +84,7 @@ def _graph_of(workspace: Workspace, plan: Plan, number: int) -> JobGraph:
 def _name_of(workspace: Workspace, pipeline: str) -> str:
     """Another for each pipeline, stack and store that one account of an engine may see."""
     told = "\0".join((str(workspace.ledger.store_id), workspace.stack.name, pipeline))
-    return f"{_slug(pipeline)}-{of_bytes(told.encode())[:8]}"
-
-
-def _slug(name: str) -> str:
-    """What every engine takes as part of a name."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "pipeline"
+    return f"{slug(pipeline)[:_READABLE]}-{of_bytes(told.encode())[:8]}"
 
 
 def schedules(ledger: Ledger) -> Iterator[dict[str, Any]]:
@@ -129,8 +125,7 @@ def end_schedule(name: str, workspace: Workspace) -> None:
 def run_scheduled(address: str) -> ExitCode:
     """Make a run of what a schedule keeps, in this process, and see it to its end."""
     flavor, configuration, path = read_store_address(address)
-    store = {"flavor": flavor, "name": flavor, "configuration": configuration}
-    ledger = open_workspace(snapshot={"name": "schedule", "components": {"artifact_store": store}, "waive": []}).ledger
+    ledger = store_alone(flavor, configuration).ledger
     record = ledger.records.find(path)
     if record is None:
         raise ConfigurationError(f"There is no schedule at {path} of {ledger.store.uri('')}. End it at the engine, and make it again.")
@@ -142,9 +137,7 @@ def run_scheduled(address: str) -> ExitCode:
     plan = _of_now(Plan.from_json(record["plan"]), record)
     workspace = open_workspace(snapshot=plan.stack, project=find_project(Path.cwd()))
     begin(plan, workspace)
-    finished, error = execute(plan, workspace, definition_of)
-    call_recorded_run_hook(plan, EndedRun(workspace, finished), error)
-    return ExitCode.DONE if Status(finished["status"]).is_success else ExitCode.FAILED
+    return carry_out(plan, workspace)
 
 
 def _of_now(plan: Plan, record: Mapping[str, Any]) -> Plan:

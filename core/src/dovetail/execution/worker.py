@@ -38,9 +38,7 @@ class Worker:
     def at(cls, address: str, *, elsewhere: bool = False) -> Worker:
         """`elsewhere`: the project is not here, whatever lies at its path. Raises ConfigurationError for an address that leads to no store."""
         flavor, configuration, _ = read_address(address)
-        store = {"flavor": flavor, "name": flavor, "configuration": configuration}
-        found = open_workspace(snapshot={"name": "worker", "components": {"artifact_store": store}, "waive": []})
-        return cls(address, found, elsewhere=elsewhere)
+        return cls(address, store_alone(flavor, configuration), elsewhere=elsewhere)
 
     @property
     def records(self) -> RunRecords:
@@ -85,6 +83,12 @@ class Worker:
             self.workspace = open_workspace(snapshot=info.stack, project=find_project(root), elsewhere=self.elsewhere)
             self.workspace.ledger.records.trust(known)
         return self.workspace
+
+
+def store_alone(flavor: str, configuration: Mapping[str, Any]) -> Workspace:
+    """What there is to work with for who knows an address and no more."""
+    store = {"flavor": flavor, "name": flavor, "configuration": configuration}
+    return open_workspace(snapshot={"name": "worker", "components": {"artifact_store": store}, "waive": []})
 
 
 def _difference(step: PlanStep, definition: StepDefinition, workspace: Workspace, records: RunRecords) -> str | None:
