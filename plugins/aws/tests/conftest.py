@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
-import shutil
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +16,7 @@ from botocore.session import Session
 sys.path.insert(0, str(Path(__file__).parent))
 
 from dovetail.components import Secret
-from dovetail.local.orchestrator import LocalOrchestrator
-from dovetail.testing.trial import isolate, project_in
+from dovetail.testing.own_steps import OwnSteps, project_with
 from emulator import Emulator, emulator
 from front import Front, front
 from sagemaker_service import ACCOUNT, REGION, SageMakerService, serving
@@ -141,24 +137,7 @@ def sagemaker(s3: Emulator, role: str) -> Iterator[SageMakerService]:
         yield service
 
 
-@dataclass
-class Project:
-    """A project of the test's own. `steps`: the module `bucket_steps.py` in it."""
-
-    trials: Any
-    steps: Any
-    folder: Path
-
-    def on(self, *components: Any, **options: Any) -> Any:
-        return self.trials.on(LocalOrchestrator(**options), *components)
-
-
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    isolate(tmp_path, monkeypatch)
-    folder = tmp_path / "project"
-    with project_in(folder, monkeypatch) as trials:
-        shutil.copy(Path(__file__).with_name("bucket_steps.py"), folder / "bucket_steps.py")
-        sys.modules.pop("bucket_steps", None)
-        yield Project(trials, importlib.import_module("bucket_steps"), folder)
-    sys.modules.pop("bucket_steps", None)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnSteps]:
+    with project_with(Path(__file__).with_name("bucket_steps.py"), tmp_path, monkeypatch) as made:
+        yield made

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import shutil
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from azure_front import Front, front
 from azurite import ACCOUNT, KEY, Azurite, azurite, program
 from dovetail.components import Secret
-from dovetail.local.orchestrator import LocalOrchestrator
-from dovetail.testing.trial import isolate, project_in
+from dovetail.testing.own_steps import BUCKET_STEPS, OwnSteps, project_with
 
 KEYS = {"account": ACCOUNT, "account_key": Secret(KEY)}
 
@@ -73,24 +69,7 @@ def store(make_store: Callable[..., Any], watched: Front) -> Any:
     return make_store(endpoint_url=watched.url)
 
 
-@dataclass
-class Project:
-    """A project of the test's own. `steps`: the module `bucket_steps.py` in it."""
-
-    trials: Any
-    steps: Any
-    folder: Path
-
-    def on(self, *components: Any, **options: Any) -> Any:
-        return self.trials.on(LocalOrchestrator(**options), *components)
-
-
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    isolate(tmp_path, monkeypatch)
-    folder = tmp_path / "project"
-    with project_in(folder, monkeypatch) as trials:
-        shutil.copy(Path(__file__).with_name("bucket_steps.py"), folder / "bucket_steps.py")
-        sys.modules.pop("bucket_steps", None)
-        yield Project(trials, importlib.import_module("bucket_steps"), folder)
-    sys.modules.pop("bucket_steps", None)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnSteps]:
+    with project_with(BUCKET_STEPS, tmp_path, monkeypatch) as made:
+        yield made

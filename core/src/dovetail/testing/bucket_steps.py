@@ -1,4 +1,4 @@
-"""What a user would write; copied into a project of each test's own."""
+"""Pipelines by which stores are tried, as a user would write them; copied into a project of each test's own."""
 
 from __future__ import annotations
 
