@@ -64,9 +64,10 @@ class TestProcessingJobs(GraphOrchestratorContract):
         assert [run.steps[name].output.load() for name in ("a", "b")] == [False, False]
 
     def test_what_the_clock_starts_is_a_run_of_its_own(self, trial: Trial, project: TrialProject, pipelines: PipelineService) -> None:
-        trial.schedule(project.pipelines.diamond, Schedule(cron="0 3 * * *"))
+        address = trial.schedule(project.pipelines.diamond, Schedule(cron="0 3 * * *"))
+        kept = asking("scheduler", pipelines.url).get_schedule(Name=address.rpartition("/")[2])["Target"]["Arn"]
         tick = asking("sagemaker", pipelines.url).start_pipeline_execution(
-            PipelineName="dovetail-schedule-diamond", ClientRequestToken="0" * 32, PipelineExecutionDisplayName="tick"
+            PipelineName=kept.rpartition("/")[2], ClientRequestToken="0" * 32, PipelineExecutionDisplayName="tick"
         )["PipelineExecutionArn"]
         assert self._orchestrator(trial).find(tick).wait(150) == 0
         (run,) = trial.client.list_runs(pipeline="diamond")
