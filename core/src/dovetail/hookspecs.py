@@ -51,7 +51,9 @@ COMPONENT_TYPES: tuple[ComponentType, ...] = (
     ComponentType("image_builder", "dovetail_image_builders", "dovetail.components:ImageBuilder", "Builds container images."),
     ComponentType("step_operator", "dovetail_step_operators", "dovetail.components:StepOperator", "Runs single steps elsewhere."),
     ComponentType("feature_store", "dovetail_feature_stores", None, "Serves features by key and time."),
-    ComponentType("data_validator", "dovetail_data_validators", None, "Checks and compares data."),
+    ComponentType(
+        "data_validator", "dovetail_data_validators", "dovetail.components:DataValidator", "Checks and compares data."
+    ),
     ComponentType(
         "model_registry",
         "dovetail_model_registries",

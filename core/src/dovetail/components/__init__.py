@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from dovetail.components.component import Secret as Secret
     from dovetail.components.container_registry import ContainerRegistry as ContainerRegistry
     from dovetail.components.container_registry import Credentials as Credentials
+    from dovetail.components.data_validator import DataValidator as DataValidator
+    from dovetail.components.data_validator import Examined as Examined
     from dovetail.components.experiment_tracker import ExperimentTracker as ExperimentTracker
     from dovetail.components.image_builder import ImageBuilder as ImageBuilder
     from dovetail.components.job import Job as Job
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
     from dovetail.components.step_operator import StepOperator as StepOperator
     from dovetail.components.webhook import WebhookAlerter as WebhookAlerter
     from dovetail.values.context import StepRun as StepRun
+    from dovetail.values.validation import Check as Check
+    from dovetail.values.validation import Finding as Finding
+    from dovetail.values.validation import Validation as Validation
+    from dovetail.values.validation import Verdict as Verdict
 
 _HOMES = {
     "Alert": "dovetail.components.alerter",
@@ -43,12 +49,16 @@ _HOMES = {
     "ArtifactStore": "dovetail.components.artifact_store",
     "Capability": "dovetail.components.component",
     "Component": "dovetail.components.component",
+    "Check": "dovetail.values.validation",
     "ContainerRegistry": "dovetail.components.container_registry",
     "Credentials": "dovetail.components.container_registry",
+    "DataValidator": "dovetail.components.data_validator",
     "Deployment": "dovetail.components.model_deployer",
     "DeploymentStatus": "dovetail.components.model_deployer",
     "Entry": "dovetail.components.artifact_store",
+    "Examined": "dovetail.components.data_validator",
     "ExperimentTracker": "dovetail.components.experiment_tracker",
+    "Finding": "dovetail.values.validation",
     "GraphOrchestrator": "dovetail.components.orchestrator",
     "ImageBuilder": "dovetail.components.image_builder",
     "Job": "dovetail.components.job",
@@ -67,6 +77,8 @@ _HOMES = {
     "StepOperator": "dovetail.components.step_operator",
     "StepRun": "dovetail.values.context",
     "Task": "dovetail.components.orchestrator",
+    "Validation": "dovetail.values.validation",
+    "Verdict": "dovetail.values.validation",
     "WebhookAlerter": "dovetail.components.webhook",
 }
 __all__ = sorted(_HOMES)  # noqa: PLE0605  # a sorted list of strings

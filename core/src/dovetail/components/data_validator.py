@@ -1,0 +1,160 @@
+"""Checks data, alone or against a reference, and says in one shape what it found."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from dovetail.components.component import Component
+from dovetail.errors import DefinitionError, near
+from dovetail.values.encoding import Json
+from dovetail.values.requirement import Requirement
+from dovetail.values.validation import Check, Finding, Validation, Verdict
+
+PORTABLE = {
+    "drift": "how far the columns have moved from the reference",
+    "quality": "missing cells and repeated rows",
+    "schema": "columns, types and ranges as the reference has them",
+    "classification": "how right a predicted class is",
+    "regression": "how near a predicted number is",
+}
+_NEED_REFERENCE = ("drift", "schema")
+_NEED_PREDICTION = ("classification", "regression")
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What a validator measured, with its own verdict on each metric, and its own report."""
+
+    findings: Sequence[Finding]
+    html: str
+    report: Json = field(default_factory=dict)
+
+
+class DataValidator(Component):
+    """`validate` is for people to call: `stack.data_validator.validate(reference, current, ["drift", Check("quality", …)])`.
+
+    `portable`: those of the portable checks that it can do.
+    """
+
+    component_type: ClassVar[str] = "data_validator"
+    portable: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def examine(self, reference: Any, current: Any, checks: Sequence[Check]) -> Examined:
+        """Measure. `reference`: a pandas frame or None, `current`: a pandas frame with the same columns; neither is empty, neither may be changed.
+
+        Each check is one that it knows; a finding's `check` is the check's label.
+        """
+
+    @abstractmethod
+    def own_checks(self) -> Mapping[str, str]:
+        """Checks beyond the portable ones, by name, with a few words on what each looks at."""
+
+    @abstractmethod
+    def version(self) -> str:
+        """Of the library that does the work."""
+
+    def validate(self, reference: Any, current: Any, checks: Iterable[str | Check]) -> Validation:
+        """Look at `current`, alone where `reference` is None: frames of pandas, or what has `to_pandas()`.
+
+        Raises DefinitionError, before anything is measured, for a check that it does not know, for an empty frame, and for frames
+        with other columns than the reference.
+        """
+        asked = [Check(each) if isinstance(each, str) else each for each in ([checks] if isinstance(checks, (str, Check)) else checks)]
+        before, now = _frame(reference), _frame(current)
+        self._refuse(before, now, asked)
+        found = self.examine(before, now, asked)
+        findings = [_judged(finding, asked) for finding in found.findings]
+        findings += [_unmeasured(check, text) for check in asked for text in (*check.require, *check.expect) if not _measures(findings, check, text)]
+        rows = {name: len(frame) for name, frame in (("reference", before), ("current", now)) if frame is not None}
+        verdict = Verdict.worst([finding.verdict for finding in findings])
+        return Validation(verdict, findings, f"{self.flavor or type(self).__name__} {self.version()}", found.html, found.report, rows)
+
+    def _refuse(self, reference: Any, current: Any, checks: Sequence[Check]) -> None:
+        who = f"Data validator '{self.name or type(self).__name__}'"
+        if not checks:
+            raise DefinitionError(f"{who} was given no checks. Name some: {', '.join([*self.portable, *self.own_checks()][:8])}.")
+        known = [*self.portable, *self.own_checks()]
+        for check in checks:
+            if not isinstance(check, Check):
+                raise DefinitionError(f"{who} was given {check!r} as a check. Give a name such as 'quality', or Check(…).")
+            if check.name not in known:
+                raise DefinitionError(f"{who} has no check '{check.name}'. {near(check.name, known)}")
+        labels = [check.label for check in checks]
+        twice = next((label for label in labels if labels.count(label) > 1), None)
+        if twice is not None:
+            raise DefinitionError(f"{who} was given two checks called '{twice}'. Tell them apart: Check(…, label='…').")
+        if current is None:
+            raise DefinitionError(f"{who} was given no current frame. Call validate(reference, current, checks); the reference alone may be None.")
+        for name, frame in (("reference", reference), ("current", current)):
+            if frame is not None and not len(frame):
+                raise DefinitionError(f"The {name} frame is empty: it has {len(frame.columns)} columns and no row. See why the step that made it gave none.")
+        _refuse_columns(reference, current)
+        for check in checks:
+            _refuse_check(check, reference, current)
+
+
+def _frame(data: Any) -> Any:
+    if data is None or hasattr(data, "iloc"):
+        return data
+    if hasattr(data, "to_pandas"):
+        return data.to_pandas()
+    raise DefinitionError(f"A {type(data).__name__} is no frame. Give a pandas frame, or what has to_pandas().")
+
+
+def _refuse_columns(reference: Any, current: Any) -> None:
+    if reference is None or list(map(str, reference.columns)) == list(map(str, current.columns)):
+        return
+    lacking = [str(name) for name in reference.columns if name not in current.columns]
+    more = [str(name) for name in current.columns if name not in reference.columns]
+    said = [f"lacks {_names(lacking)}"] * bool(lacking) + [f"has {_names(more)} besides"] * bool(more)
+    if said:
+        raise DefinitionError(
+            f"The current frame {' and '.join(said)}, other than the reference. Give both the same columns: current[reference.columns], "
+            "or a reference that was made as the current frame is."
+        )
+
+
+def _refuse_check(check: Check, reference: Any, current: Any) -> None:
+    if reference is None and check.name in _NEED_REFERENCE:
+        raise DefinitionError(f"The check '{check.name}' compares with a reference, and none was given. Call validate(reference, current, …) with a frame.")
+    if check.name in _NEED_PREDICTION and not (check.target and check.prediction):
+        raise DefinitionError(f"The check '{check.name}' needs the columns to compare: Check('{check.name}', target=…, prediction=…).")
+    named = [*check.columns, *(name for name in (check.target, check.prediction) if name)]
+    for name in named:
+        if name not in current.columns:
+            raise DefinitionError(f"The check '{check.name}' names the column '{name}', which the frame does not have. {near(name, map(str, current.columns))}")
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names[:5]) + (", …" if len(names) > 5 else "")
+
+
+def _judged(finding: Finding, checks: Iterable[Check]) -> Finding:
+    """What the check requires of a metric decides, where it says something of it."""
+    said = [(text, verdict) for check in checks if check.label == finding.check for text, verdict in _requirements(check)]
+    told = [(Requirement.parse(text), verdict) for text, verdict in said]
+    about = [(requirement, verdict) for requirement, verdict in told if requirement.metric == finding.metric]
+    if not about:
+        return finding
+    broken = [(requirement, verdict) for requirement, verdict in about if not requirement.holds(finding.value)]
+    decided, verdict = broken[0] if broken else (about[0][0], Verdict.PASS)
+    return replace(finding, verdict=verdict, requirement=decided.text)
+
+
+def _requirements(check: Check) -> list[tuple[str, Verdict]]:
+    return [*((text, Verdict.FAIL) for text in check.require), *((text, Verdict.WARN) for text in check.expect)]
+
+
+def _measures(findings: Iterable[Finding], check: Check, text: str) -> bool:
+    metric = Requirement.parse(text).metric
+    return any(finding.check == check.label and finding.metric == metric for finding in findings)
+
+
+def _unmeasured(check: Check, text: str) -> Finding:
+    """A requirement on what nobody measured is not kept."""
+    verdict = Verdict.FAIL if text in check.require else Verdict.WARN
+    return Finding(check.label, Requirement.parse(text).metric, None, verdict, requirement=text, detail="the check measures no such metric")
