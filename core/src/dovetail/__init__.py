@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from dovetail.authoring.in_step import log_model_metadata as log_model_metadata
     from dovetail.authoring.in_step import log_params as log_params
     from dovetail.authoring.in_step import save_artifact as save_artifact
+    from dovetail.authoring.model import Model as Model
     from dovetail.authoring.pipeline import pipeline as pipeline
     from dovetail.authoring.step import step as step
     from dovetail.client.client import Client as Client
+    from dovetail.errors import PromotionRefused as PromotionRefused
     from dovetail.errors import RunFailed as RunFailed
     from dovetail.graph.tracing import when as when
     from dovetail.materializers.finder import register_materializer as register_materializer
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
     from dovetail.values.artifacts import ArtifactConfig as ArtifactConfig
     from dovetail.values.artifacts import ArtifactType as ArtifactType
     from dovetail.values.artifacts import ExternalArtifact as ExternalArtifact
-    from dovetail.values.model import Model as Model
     from dovetail.values.model import ModelStage as ModelStage
+    from dovetail.values.model import PromotionPolicy as PromotionPolicy
     from dovetail.values.settings import Environment as Environment
     from dovetail.values.settings import Resources as Resources
     from dovetail.values.settings import Retry as Retry
@@ -39,15 +41,16 @@ _HOMES = {
         "get_pipeline_context", "get_step_context", "load_artifact", "log_artifact_metadata", "log_metadata", "log_metrics",
         "log_model_metadata", "log_params", "save_artifact",
     ),
+    "dovetail.authoring.model": ("Model",),
     "dovetail.authoring.pipeline": ("pipeline",),
     "dovetail.authoring.step": ("step",),
     "dovetail.client.client": ("Client",),
-    "dovetail.errors": ("RunFailed",),
+    "dovetail.errors": ("PromotionRefused", "RunFailed"),
     "dovetail.graph.tracing": ("when",),
     "dovetail.materializers.finder": ("register_materializer",),
     "dovetail.materializers.interface": ("BaseMaterializer",),
     "dovetail.values.artifacts": ("ArtifactConfig", "ArtifactType", "ExternalArtifact"),
-    "dovetail.values.model": ("Model", "ModelStage"),
+    "dovetail.values.model": ("ModelStage", "PromotionPolicy"),
     "dovetail.values.settings": ("Environment", "Resources", "Retry", "Schedule"),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

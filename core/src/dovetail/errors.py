@@ -15,8 +15,11 @@ A message is a sentence: what is wrong, where, what was seen, and the change or 
     │   ├── NewerLayout        written by a later Dovetail
     │   └── Corrupt            bytes that are not what was written
     ├── MaterializerError      a value that cannot be saved or loaded
+    ├── PromotionRefused       a model version that does not keep to what its stage asks; carries `.evidence`
     ├── DeploymentError        a deployment that does not serve
     ├── AlertError             an alert that could not be delivered
+    ├── ValidationError        a data validator that could not measure what it was asked
+    │   └── ValidationFailed   data that did not pass a gate; carries `.validation`
     ├── ImageError             a container image that cannot be built, found or moved
     ├── StepFailed             a step raised; `__cause__` is its exception
     │   └── WorkerLost         the process or machine that ran it has gone
@@ -27,7 +30,7 @@ A message is a sentence: what is wrong, where, what was seen, and the change or 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -101,12 +104,32 @@ class MaterializerError(DovetailError):
     pass
 
 
+class PromotionRefused(DovetailError):
+    """`evidence`: the gates with what they compared, and the approvals that there were."""
+
+    def __init__(self, message: str, evidence: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.evidence = dict(evidence or {})
+
+
 class DeploymentError(DovetailError):
     pass
 
 
 class AlertError(DovetailError):
     pass
+
+
+class ValidationError(DovetailError):
+    pass
+
+
+class ValidationFailed(ValidationError):
+    """Data that did not pass. `validation`: what was found, None where the error comes from another process."""
+
+    def __init__(self, message: str, validation: Any = None) -> None:
+        super().__init__(message)
+        self.validation = validation
 
 
 class ImageError(DovetailError):

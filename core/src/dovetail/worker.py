@@ -78,3 +78,8 @@ def node_arguments(address: str, invocation: str) -> list[str]:
 def schedule_arguments(address: str) -> list[str]:
     """Likewise for the job that a schedule starts, which makes a run of its own. `address`: of the schedule's record."""
     return ["-m", "dovetail.execution", address, "--scheduled"]
+
+
+def tick_arguments(address: str, due: float) -> list[str]:
+    """Likewise for the process that makes the run of a tick which was claimed. `due`: seconds since 1970."""
+    return ["-m", "dovetail.execution", address, "--tick", str(int(due))]

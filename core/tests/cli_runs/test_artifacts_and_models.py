@@ -154,6 +154,65 @@ def test_a_version_is_named_by_number_or_stage(does: Cli, cli: Cli, versions: No
     assert "There is no stage 'prodution'. Did you mean 'production'?" in cli("models", "show", "sums", "prodution").err
 
 
+def test_a_promotion_shows_its_gates_and_is_told_of_later(does: Cli, cli: Cli, versions: None) -> None:
+    does("models", "promote", "sums", "2", "production")
+    refused = cli("models", "promote", "sums", "1", "production", "--require", "total > production.total")
+    assert refused.code == 1
+    assert "Version 1 of model 'sums' cannot be promoted to production: total > production.total: total is 6, and 18 of version 2" in refused.err
+    assert "--force needs --reason" in cli("models", "promote", "sums", "1", "production", "--force").err
+    said = does("models", "promote", "sums", "1", "production", "--require", "total < production.total", "--reason", "smaller is better")
+    assert "total < production.total: 6 against 18, kept" in said.err
+    page = does("models", "show", "sums", "1").out
+    assert "refused production" in page
+    assert "because smaller is better" in page
+
+
+def test_approvals_are_given_on_the_command_line(does: Cli, cli: Cli, versions: None) -> None:
+    assert "it has 0 of the 1 approvals that it needs" in cli("models", "promote", "sums", "1", "production", "--approvals", "1").err
+    assert does("models", "approve", "sums", "1", "--by", "ada@example.org").err == "ada@example.org approves version 1 of model 'sums' for production.\n"
+    does("models", "promote", "sums", "1", "production", "--approvals", "1")
+    does("models", "approve", "sums", "2", "--by", "ada@example.org", "--reject", "--comment", "leaks")
+    assert "ada@example.org said no" in cli("models", "promote", "sums", "2", "production").err
+    assert json.loads(does("models", "show", "sums", "2", "--output", "json").out)["approvals"][0]["comment"] == "leaks"
+    assert cli("models", "approve", "sums", "1", "--by", " ").code == 2
+
+
+def test_two_versions_are_compared_side_by_side(does: Cli, versions: None) -> None:
+    lines = does("models", "compare", "sums", "1", "2").lines
+    assert lines[0].split() == ["VERSION", "1", "VERSION", "2", "CHANGE"]
+    rows = {line.split()[0]: line.split()[1:] for line in lines[1:]}
+    assert rows["total"] == ["6", "18", "+12"]
+    assert rows["factor"] == ["1", "3", "+2"]
+    assert "scaled" in rows and "numbers" not in rows
+    assert json.loads(does("models", "compare", "sums", "1", "2", "--output", "json").out)["metrics"] == {"total": [6.0, 18.0]}
+
+
+def test_the_lineage_of_a_version_tells_what_made_it_and_what_came_of_it(does: Cli, project: Path, versions: None) -> None:
+    does("models", "promote", "sums", "1", "production")
+    (project / "using.py").write_text(USING)
+    does("run", "using.py")
+    said = does("models", "lineage", "sums", "production").out
+    assert said.startswith("Version 1 of model 'sums', made by run adding-")
+    for part in ("scaled v1", "stages:", "production, ", "used by:", "using-"):
+        assert part in said
+    assert json.loads(does("models", "lineage", "sums", "1", "--output", "json").out)["version"] == 1
+
+
+USING = """
+from dovetail import Model, pipeline, step
+
+
+@step
+def largest(numbers: list) -> int:
+    return max(numbers)
+
+
+@pipeline
+def using():
+    largest(Model("sums", version="production").load_artifact("scaled"))
+"""
+
+
 def test_an_empty_list_says_how_to_fill_it(does: Cli) -> None:
     assert "Model(name=…)" in does("models", "list").err
     assert "dovetail run FILE" in does("pipelines", "list").err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from dovetail.execution.attempt import tell_start
 from dovetail.execution.scope import StepScope, checked, current, numbers, required
 from dovetail.graph import tracing
 from dovetail.materializers.interface import BaseMaterializer
+from dovetail.planning.readings import model_reading, schedule_reading
 from dovetail.values.encoding import decode
 from dovetail.values.names import check_name, nearest_name
 
@@ -60,18 +62,28 @@ class StepContext:
         return {name: decode(value) for name, value in self._scope.step_run.parameters.items()}
 
     @property
+    def scheduled_for(self) -> datetime | None:
+        """The moment at which a schedule was to start the run; None for a run that no schedule made. A step that asks is never cached."""
+        moment = self.run.scheduled_for
+        self._scope.note(schedule_reading(moment.timestamp() if moment is not None else None))
+        return moment
+
+    @property
     def stack(self) -> StackView:
         """The stack's components; what is asked for here counts for the cache."""
         return StackView(self._scope.workspace)
 
     @property
     def model(self) -> ModelVersion | None:
-        """The model version that the run works on, if any."""
+        """The model version that the step works on or uses, if any. A step that uses one by its stage is run again when that is another."""
         run = self._scope.step_run
         if run.model is None or run.model_version is None:
             return None
         client = Client(workspace=self._scope.workspace)
-        return ModelVersion(client, run.model, run.model_version, {"run": run.run_id, "at": time.time()})
+        if self._scope.model_wanted is None:
+            return ModelVersion(client, run.model, run.model_version, {"run": run.run_id, "at": time.time()})
+        self._scope.note(model_reading(run.model, self._scope.model_wanted, run.model_version))
+        return ModelVersion(client, run.model, run.model_version, client.ledger.versions.model(run.model, run.model_version) or {})
 
     def add_output_metadata(self, metadata: Mapping[str, Any], output_name: str | None = None) -> None:
         """Said of an output before it exists; without a name, of the only one."""

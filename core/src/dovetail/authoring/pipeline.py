@@ -24,7 +24,7 @@ from dovetail.graph.tracing import Traced, bind, current, trace
 from dovetail.planning.planner import Planner, Request
 from dovetail.planning.preflight import preflight
 from dovetail.planning.workspace import Workspace, open_workspace
-from dovetail.values.model import Model
+from dovetail.values.model import ModelSpec
 from dovetail.values.names import check_name
 from dovetail.values.plan import Plan, PlanStep, Status
 from dovetail.values.settings import Environment, Resources, Retry, Schedule
@@ -206,7 +206,7 @@ def pipeline(
     *,
     name: str | None = None,
     enable_cache: bool | None = None,
-    model: Model | None = None,
+    model: ModelSpec | None = None,
     settings: dict[str, dict[str, Any]] | None = None,
     tags: Sequence[str] | None = None,
     retry: Retry | None = None,

@@ -9,12 +9,12 @@ from typing import Any
 
 from dovetail.errors import ConfigurationError, DovetailError, near
 from dovetail.graph.definition import Options
-from dovetail.values.model import Model
+from dovetail.values.model import ModelSpec
 from dovetail.values.settings import Environment, Resources, Retry
 
 _KEYS = ("stack", "run_name", "enable_cache", "tags", "parameters", "steps", "settings", "model", "retry", "resources", "environment")
-_STEP_KEYS = ("enable_cache", "experiment_tracker", "model_deployer", "retry", "timeout", "resources", "environment", "settings", "model", "tags")
-_KINDS = {"retry": Retry, "resources": Resources, "environment": Environment, "model": Model}
+_STEP_KEYS = ("enable_cache", "experiment_tracker", "model_deployer", "data_validator", "retry", "timeout", "resources", "environment", "settings", "model", "tags")
+_KINDS = {"retry": Retry, "resources": Resources, "environment": Environment, "model": ModelSpec}
 
 
 @dataclass(frozen=True)

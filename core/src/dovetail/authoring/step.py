@@ -10,7 +10,7 @@ from dovetail.errors import DefinitionError, near
 from dovetail.graph.definition import Options, StepDefinition, define_step
 from dovetail.graph.tracing import current
 from dovetail.materializers.interface import BaseMaterializer
-from dovetail.values.model import Model
+from dovetail.values.model import ModelSpec
 from dovetail.values.settings import Environment, Resources, Retry
 
 P = ParamSpec("P")
@@ -89,12 +89,13 @@ def step(
     experiment_tracker: bool | str | None = None,
     model_deployer: bool | str | None = None,
     step_operator: bool | str | None = None,
+    data_validator: bool | str | None = None,
     retry: Retry | None = None,
     timeout: float | None = None,
     resources: Resources | None = None,
     environment: Environment | None = None,
     settings: dict[str, dict[str, Any]] | None = None,
-    model: Model | None = None,
+    model: ModelSpec | None = None,
     tags: Sequence[str] | None = None,
     on_start: Callable[..., Any] | None = None,
     on_success: Callable[..., Any] | None = None,
@@ -108,8 +109,8 @@ def step(function: Callable[..., Any] | None = None, /, *, name: str | None = No
 
     `name`: in place of the function's. `enable_cache`: False runs it every time. `cache_key`: what the key counts besides
     code and inputs: a JSON value, or a callable that takes some of the step's parameters by name. `output_materializers`: a
-    materializer for all outputs, or one by output. `experiment_tracker`, `model_deployer`, `step_operator`: True for the
-    active stack's, or the name of the very component that must be there. `timeout`: seconds for one attempt; the step then
+    materializer for all outputs, or one by output. `experiment_tracker`, `model_deployer`, `step_operator`,
+    `data_validator`: True for the active stack's, or the name of the very component that must be there. `timeout`: seconds for one attempt; the step then
     runs in a process of its own, as it does with `isolated`. `settings`: by flavor or component type. `on_start()`,
     `on_success()`, `on_failure(error)`, `on_end()`: called in the step's process.
     Raises DefinitionError for what cannot be a step or an option.

@@ -39,7 +39,7 @@ SECTIONS = (
         "Artifacts and models",
         (
             Command("artifacts", "dovetail.cli.artifacts:artifacts", "List, show, load and compare artifacts."),
-            Command("models", "dovetail.cli.models:models", "List, show and promote models."),
+            Command("models", "dovetail.cli.models:models", "List, show, compare, approve and promote models."),
             Command("store", "dovetail.cli.store:store", "Verify and clean up an artifact store, and rebuild the index."),
         ),
     ),

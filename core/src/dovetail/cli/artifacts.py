@@ -68,10 +68,15 @@ def _row(artifact: Artifact, output: str) -> dict[str, Any]:
 
 @artifacts.command()
 @click.argument("artifact")
+@click.option(
+    "--open", "opens", is_flag=True,
+    help="Open its page or picture in the browser, from a file of its own. A page is opened as its maker wrote it, scripts and all: "
+    "open what you trust.",
+)
 @stack_option
 @output_option
 @pass_session
-def show(session: Session, artifact: str, stack: str | None, output: str) -> None:
+def show(session: Session, artifact: str, opens: bool, stack: str | None, output: str) -> None:
     """Show an artifact: what it is, where it lies, what made it and what took it."""
     from dovetail.values.amounts import bytes_in_words
 
@@ -97,6 +102,10 @@ def show(session: Session, artifact: str, stack: str | None, output: str) -> Non
     print_one(
         {name: value for name, value in facts.items() if value not in (None, [], {})} if output == "table" else facts, output
     )
+    if opens:
+        from dovetail.cli.artifact_page import open_artifact
+
+        open_artifact(session, found)
 
 
 def _producer(artifact: Artifact) -> str | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dovetail.cli.output import output_option, print_one, print_rows
+from dovetail.cli.output import output_option, print_one, print_rows, shown
 from dovetail.cli.queries import SHORT, client_of, stack_option
 from dovetail.cli.session import Session, pass_session
 
@@ -18,7 +19,7 @@ _STAGES = ("none", "staging", "production", "archived")
 
 @click.group()
 def models() -> None:
-    """List, show and promote models.
+    """List, show, compare, approve and promote models.
 
     VERSION is a number or a stage: none, staging, production, archived.
     """
@@ -65,7 +66,7 @@ def show(session: Session, name: str, version: str | None, stack: str | None, ou
     """Show the versions of a model, or one of them with its artifacts."""
     client = client_of(session, stack)
     if version is not None:
-        print_one(_page(client.get_model_version(name, _checked(version))), output)
+        print_one(_page(client.get_model_version(name, _checked(version)), output), output)
         return
     rows = [_row(found, output) for found in client.get_model(name).versions]
     metrics = list(dict.fromkeys(metric for row in rows for metric in row["metrics"]))
@@ -78,19 +79,128 @@ def show(session: Session, name: str, version: str | None, stack: str | None, ou
 @click.argument("name")
 @click.argument("version")
 @click.argument("stage", type=click.Choice(_STAGES))
+@click.option("--require", multiple=True, metavar="GATE", help="A gate such as 'auc >= production.auc'; may be given again.")
+@click.option("--approvals", type=click.IntRange(min=0), default=0, help="How many people must have approved.")
+@click.option("--force", is_flag=True, help="Promote though it does not keep to what is asked; that is recorded.")
 @click.option("--reason", help="Kept with the promotion.")
 @stack_option
 @pass_session
-def promote(session: Session, name: str, version: str, stage: str, reason: str | None, stack: str | None) -> None:
-    """Give a version a stage. Whichever version held staging or production before is archived."""
-    client = client_of(session, stack)
-    found = client.get_model_version(name, _checked(version))
-    found.promote(stage, reason=reason)
+def promote(
+    session: Session, name: str, version: str, stage: str, require: tuple[str, ...], approvals: int, force: bool, reason: str | None, stack: str | None
+) -> None:
+    """Give a version a stage. Whichever version held staging or production before is archived.
+
+    What the version's policy asks, and what is asked here, must be kept to; `models show` tells of each decision.
+    """
+    if force and not reason:
+        raise click.UsageError("--force needs --reason, which is kept with what was not kept to.")
+    found = client_of(session, stack).get_model_version(name, _checked(version))
+    found.promote(stage, require=require, approvals=approvals, force=force, reason=reason)
+    for gate in found.decisions[0].get("gates", ()):
+        session.say(f"  {_gate(gate)}")
     session.say(
         f"Version {found.version} of model '{name}' is in stage {stage}."
         if stage != "none"
         else f"Version {found.version} has no stage."
     )
+
+
+@models.command()
+@click.argument("name")
+@click.argument("version")
+@click.argument("stage", type=click.Choice(_STAGES), default="production")
+@click.option("--by", help="Who approves; git's user.email when not given.")
+@click.option("--comment", help="Kept with it.")
+@click.option("--reject", is_flag=True, help="Say no: it cannot be promoted until this is taken back by approving.")
+@stack_option
+@pass_session
+def approve(session: Session, name: str, version: str, stage: str, by: str | None, comment: str | None, reject: bool, stack: str | None) -> None:
+    """Say that somebody agrees with a version in a stage, by default production. What a person says later counts instead."""
+    found = client_of(session, stack).get_model_version(name, _checked(version))
+    found.approve(stage, by=by, comment=comment, approves=not reject)
+    person = found.approvals[-1]["by"] if by is None else by
+    session.say(f"{person} {'rejects' if reject else 'approves'} version {found.version} of model '{name}' for {stage}.")
+
+
+@models.command()
+@click.argument("name")
+@click.argument("first")
+@click.argument("second")
+@stack_option
+@output_option
+@pass_session
+def compare(session: Session, name: str, first: str, second: str, stack: str | None, output: str) -> None:
+    """Compare two versions: metrics side by side, and the parameters and artifacts that differ."""
+    import dataclasses
+
+    from dovetail.client.comparing import compare_models
+
+    client = client_of(session, stack)
+    one, two = client.get_model_version(name, _checked(first)), client.get_model_version(name, _checked(second))
+    compared = compare_models(one, two)
+    if output != "table":
+        print_one({"name": name, "versions": [one.version, two.version], **dataclasses.asdict(compared)}, output)
+        return
+    columns = ["", *(f"version {version.version}" + (f" ({version.stage})" if version.stage != "none" else "") for version in (one, two)), "change"]
+    pairs: list[tuple[str, Any]] = [("run", compared.facts["run"]), *compared.metrics.items(), *compared.parameters.items()]
+    rows = [dict(zip(columns, (label, *pair, _change(*pair)), strict=True)) for label, pair in pairs]
+    other = [(label, tuple(digest and digest[:12] for digest in pair)) for label, pair in compared.artifacts.items()]
+    print_rows([*rows, *(dict(zip(columns, (label, *pair, None), strict=True)) for label, pair in other)], columns, output)
+
+
+def _change(one: Any, two: Any) -> str | None:
+    numbers = all(isinstance(each, (int, float)) and not isinstance(each, bool) for each in (one, two))
+    return f"{two - one:+.4g}" if numbers else None
+
+
+@models.command()
+@click.argument("name")
+@click.argument("version", required=False)
+@stack_option
+@output_option
+@pass_session
+def lineage(session: Session, name: str, version: str | None, stack: str | None, output: str) -> None:
+    """Show what made a version, by default the newest, and what came of it: its run's lineage, its stages, and the runs that used it."""
+    from dovetail.cli.run_pages import graph
+    from dovetail.client.lineage import as_json, lineage_of
+
+    found = client_of(session, stack).get_model_version(name, _checked(version) if version is not None else None)
+    line = lineage_of(found.run)
+    users = {run.name: f"{run.pipeline}, {run.status.value}" for run in found.users}
+    if output != "table":
+        print_one({"name": name, "version": found.version, "made by": as_json(line), "decisions": found.decisions, "used by": list(users)}, output)
+        return
+    click.echo(f"Version {found.version} of model '{shown(name)}', made by run {shown(found.run.name)} of pipeline {shown(line.pipeline)}:")
+    for text in graph(line):
+        click.echo(f"  {text}")
+    for title, lines in (("stages", [_decision(each) for each in reversed(found.decisions)]), ("used by", [f"{run}  ({said})" for run, said in users.items()])):
+        if lines:
+            click.echo(f"{title}:")
+        for text in lines:
+            click.echo(f"  {shown(text)}")
+
+
+def _decision(record: Mapping[str, Any]) -> str:
+    """One line on what was decided, when, by whom and why."""
+    from dovetail.values.amounts import moment_in_words
+
+    what = f"refused {record['stage']}" if "refused" in record else record["stage"]
+    said = [
+        f"by {record['by']}" if "by" in record else "",
+        f"approved by {', '.join(record['approved_by'])}" if record.get("approved_by") else "",
+        "; ".join(_gate(gate) for gate in record.get("gates", ())),
+        f"forced though {'; '.join(record['forced'])}" if record.get("forced") else "",
+        f"because {record['reason']}" if record.get("reason") else "",
+        record["refused"].partition(": ")[2] if "refused" in record and not record.get("gates") else "",
+    ]
+    return " · ".join([f"{what}, {moment_in_words(record['at'])}", *(part for part in said if part)])
+
+
+def _gate(gate: Mapping[str, Any]) -> str:
+    """`auc >= production.auc: 0.91 against 0.9, kept`."""
+    value = f"{gate['value']:.6g}" if gate.get("value") is not None else "not there"
+    bound = f" against {gate['bound']:.6g}" if "bound" in gate else f", {gate['why']}" if gate["kept"] else ""
+    return f"{gate['require']}: {value}{bound}, {'kept' if gate['kept'] else 'not kept'}"
 
 
 def _checked(version: str) -> int | str:
@@ -113,7 +223,7 @@ def _row(found: ModelVersion, output: str) -> dict[str, Any]:
     return {**facts, "made": moment_in_words(found.created), "run": run[:SHORT]}
 
 
-def _page(found: ModelVersion) -> dict[str, Any]:
+def _page(found: ModelVersion, output: str) -> dict[str, Any]:
     from dovetail.errors import DovetailError
 
     page: dict[str, Any] = {
@@ -125,6 +235,8 @@ def _page(found: ModelVersion) -> dict[str, Any]:
         "description": found.description,
         "tags": list(found.tags),
         "metrics": _metrics(found),
+        "decisions": [_decision(each) for each in found.decisions] if output == "table" else found.decisions,
+        "approvals": [_approval(each) for each in found.approvals] if output == "table" else found.approvals,
     }
     try:
         page["metadata"] = found.metadata
@@ -132,6 +244,11 @@ def _page(found: ModelVersion) -> dict[str, Any]:
     except DovetailError as error:
         page["problem"] = str(error)
     return page
+
+
+def _approval(record: Mapping[str, Any]) -> str:
+    said = f"{record['by']} {'approves' if record['approves'] == 'yes' else 'rejects'} it for {record['stage']}"
+    return f"{said}: {record['comment']}" if record.get("comment") else said
 
 
 def _run_name(found: ModelVersion) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dovetail.client.models import ModelVersion
 from dovetail.client.views import Artifact, Run, StepRun
 from dovetail.errors import DovetailError, StoreError
 from dovetail.values.plan import Code, Status
@@ -61,6 +62,31 @@ class ArtifactComparison:
     metadata: Mapping[str, Pair]
     value: Mapping[str, Pair] = field(default_factory=dict)
     note: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelComparison:
+    """`metrics` holds all that either version has; `parameters`, of their runs and steps, and `artifacts`, by digest, only what differs."""
+
+    facts: Mapping[str, Pair]
+    metrics: Mapping[str, Pair]
+    parameters: Mapping[str, Pair]
+    artifacts: Mapping[str, Pair]
+
+
+def compare_models(first: ModelVersion, second: ModelVersion) -> ModelComparison:
+    facts = {name: (getattr(first, name), getattr(second, name)) for name in ("version", "stage")}
+    facts["run"] = (first.run.name, second.run.name)
+    one, two = dict(first.metrics), dict(second.metrics)
+    metrics = {name: (one.get(name), two.get(name)) for name in dict.fromkeys((*one, *two))}
+    digests = [{name: artifact.digest for name, artifact in version.artifacts.items()} for version in (first, second)]
+    return ModelComparison(facts, metrics, _different(_all_parameters(first.run), _all_parameters(second.run)), _different(*digests))
+
+
+def _all_parameters(run: Run) -> dict[str, Any]:
+    """The run's, and what its steps logged where that is no repetition."""
+    logged = {f"{step.name}.{name}": value for step in run.steps.values() for name, value in step.params.items()}
+    return {**logged, **run.parameters}
 
 
 def compare_runs(first: Run, second: Run) -> RunComparison:

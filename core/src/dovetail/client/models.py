@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from dovetail.client.promoting import Promotion, approver, asked_by, policy_of, scored
 from dovetail.client.views import Artifact, Named, Query, Run
-from dovetail.errors import ConfigurationError, near
+from dovetail.errors import PromotionRefused
 from dovetail.execution.scope import current
 from dovetail.planning.readings import model_reading
-from dovetail.values.model import ModelStage
+from dovetail.values.model import ModelStage, PromotionPolicy, checked_stage
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,16 @@ class ModelVersion:
         """Every output of the run that made the version, by output name; of two with one name, the later step's."""
         return Named("artifact", {name: artifact for step in self.run.steps.values() for name, artifact in step.outputs.items()})
 
+    @property
+    def users(self) -> list[Run]:
+        """Runs that used it without making it, the newest first."""
+        runs: list[Run] = self.query.list_runs(limit=None)
+        return [run for run in runs if any(number == self.version and key.rpartition("@")[0] == self.name for key, number in run.header.get("pins", {}).items())]
+
+    def _recorded(self) -> Mapping[str, Any]:
+        """In a step, the version that its own run works on is not read from the ledger yet."""
+        return self.query.ledger.versions.model(self.name, self.version) or self.record
+
     def get_artifact(self, name: str) -> Artifact:
         """Raises NotFound."""
         found: Artifact = self.artifacts[name]
@@ -54,7 +65,11 @@ class ModelVersion:
     @property
     def metrics(self) -> dict[str, float]:
         """The last value of each metric that its run logged."""
-        return {name: value for step in self.run.steps.values() for name, value in step.metrics.items()}
+        found = {name: value for step in self.run.steps.values() for name, value in step.metrics.items()}
+        scope = current()
+        if scope is not None and scope.step_run.run_id == self.record.get("run"):  # what this very step logged is in no record yet
+            found.update({name: points[-1][0] for name, points in scope.metrics.items()})
+        return found
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -73,12 +88,59 @@ class ModelVersion:
     def tags(self) -> tuple[str, ...]:
         return tuple(self.record.get("tags", ()))
 
-    def promote(self, stage: str, *, reason: str | None = None) -> ModelVersion:
-        """Give it a stage; whichever version held `staging` or `production` before is archived. Raises ConfigurationError for no stage."""
-        wanted = stage.value if isinstance(stage, ModelStage) else stage
-        if wanted not in [known.value for known in ModelStage]:
-            raise ConfigurationError(f"{stage!r} is no stage of a model. {near(str(stage), [known.value for known in ModelStage])}")
-        self.query.ledger.versions.promote(self.name, self.version, wanted, {"reason": reason} if reason else {})
+    @property
+    def license(self) -> str | None:
+        return self.record.get("license")
+
+    @property
+    def decisions(self) -> list[dict[str, Any]]:
+        """What was decided of its stages, newest first, refusals among it: `stage`, `at`, `refused`, `gates`, `approved_by`, `by`, `reason`, …"""
+        return [record for _, record in self.query.ledger.versions.stage_log(self.name) if record["version"] == self.version]
+
+    @property
+    def approvals(self) -> list[dict[str, Any]]:
+        """What each person said last: `by`, `stage`, `approves` (yes or no), `at`, `comment`."""
+        return self.query.ledger.versions.approvals(self.name, self.version)
+
+    def approve(self, stage: str | ModelStage = ModelStage.PRODUCTION, *, by: str | None = None, comment: str | None = None, approves: bool = True) -> ModelVersion:
+        """Say that a person agrees with this version in that stage, or does not; what a person says later counts instead.
+
+        `by`: who; git's `user.email` where it is not said. Raises ConfigurationError where that is nobody, NotFound for a version that is gone.
+        """
+        record = {"stage": checked_stage(stage), "by": approver(by), "approves": "yes" if approves else "no", **({"comment": comment} if comment else {})}
+        self.query.ledger.versions.approve(self.name, self.version, record)
+        return self
+
+    def promote(
+        self,
+        stage: str | ModelStage,
+        *,
+        require: Sequence[str] | str = (),
+        approvals: int = 0,
+        score: Callable[[ModelVersion], Mapping[str, float]] | None = None,
+        reason: str | None = None,
+        force: bool = False,
+    ) -> ModelVersion:
+        """Give it a stage; whichever version held `staging` or `production` before is archived.
+
+        `require`, `approvals`: kept to besides the policy that the version was recorded with. `score`: gives a version's metrics as they
+        are now, such as on today's data, for this version and for each that a gate names; without it the metrics of their runs count.
+        `force`: promote all the same, and record what was not kept to. Whoever loses a race decides anew with what won.
+        Raises PromotionRefused, ConfigurationError for no stage, NotFound for a version that is gone.
+        """
+        wanted, ledger = checked_stage(stage), self.query.ledger
+        policy = policy_of(self._recorded(), wanted, PromotionPolicy(tuple([require] if isinstance(require, str) else require), approvals))
+
+        def metrics_of(number: int) -> Mapping[str, float]:
+            other = self if number == self.version else ModelVersion(self.query, self.name, number, ledger.versions.model(self.name, number) or {})
+            return scored(score, other, other.metrics) if score is not None else other.metrics
+
+        promotion = Promotion(ledger, self.name, self.version, wanted, policy, metrics_of, asked_by(reason), force)
+        try:
+            ledger.versions.promote(self.name, self.version, wanted, promotion.decide)
+        except PromotionRefused as error:
+            ledger.versions.refuse(self.name, self.version, wanted, str(error), error.evidence)
+            raise
         if "model_registry" in self.query.workspace.stack.components:
             from dovetail.execution.registering import tell_stage
 

@@ -6,7 +6,9 @@ from typing import Any
 
 from dovetail.execution.scope import current
 from dovetail.planning.readings import component_reading
-from dovetail.planning.workspace import Workspace
+from dovetail.planning.workspace import Workspace, settings_for
+
+_BY_STEP = ("data_validator",)  # made anew where the step that asks has settings for it
 
 
 class StackView:
@@ -44,7 +46,9 @@ class StackView:
         scope = current()
         if scope is not None:
             scope.note(component_reading(self._workspace, component_type))
-        component: Any = self._workspace.stack.build(component_type)
+        said = settings_for(self._workspace, scope.options, component_type) if scope is not None and component_type in _BY_STEP else {}
+        stack = self._workspace.stack
+        component: Any = stack.with_settings(component_type, said) if said else stack.build(component_type)
         if component is not None and component_type == "model_deployer":
             from dovetail.client.deployments import Deployments
 

@@ -30,6 +30,7 @@ class Query(Protocol):
     def produced(self, digest: str) -> list[tuple[str, str, str]]: ...
     def consumed(self, digest: str) -> list[tuple[str, str, str]]: ...
     def run(self, run_id: str) -> Run: ...
+    def list_runs(self, *, limit: int | None) -> list[Run]: ...
 
 
 @dataclass(frozen=True)
@@ -334,6 +335,12 @@ class Run:
     def resumes(self) -> str | None:
         """The id of the run that it resumes."""
         return self.header.get("resumes")
+
+    @property
+    def scheduled_for(self) -> datetime | None:
+        """The moment at which its schedule was to start it; None for a run that no schedule made."""
+        found = self.header.get("scheduled_for")
+        return datetime.fromtimestamp(found, timezone.utc) if found is not None else None
 
     @cached_property
     def steps(self) -> Mapping[str, StepRun]:

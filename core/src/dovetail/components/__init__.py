@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from dovetail.components.orchestrator import Task as Task
     from dovetail.components.process import RunningProcess as RunningProcess
     from dovetail.components.secret_store import SecretStore as SecretStore
+    from dovetail.components.serving.deployer import ProcessModelDeployer as ProcessModelDeployer
     from dovetail.components.step_operator import StepOperator as StepOperator
     from dovetail.components.webhook import WebhookAlerter as WebhookAlerter
     from dovetail.values.context import StepRun as StepRun
@@ -68,6 +69,7 @@ _HOMES = {
     "ModelRegistry": "dovetail.components.model_registry",
     "ObjectStore": "dovetail.components.object_store",
     "Orchestrator": "dovetail.components.orchestrator",
+    "ProcessModelDeployer": "dovetail.components.serving.deployer",
     "RegistryEntry": "dovetail.components.model_registry",
     "RunControl": "dovetail.components.orchestrator",
     "RunningJob": "dovetail.components.job",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from dovetail.components.component import Component
+from dovetail.components.validation_page import validation_page
 from dovetail.errors import DefinitionError, near
 from dovetail.values.encoding import Json
 from dovetail.values.requirement import Requirement
@@ -26,11 +28,15 @@ _NEED_PREDICTION = ("classification", "regression")
 
 @dataclass(frozen=True)
 class Examined:
-    """What a validator measured, with its own verdict on each metric, and its own report."""
+    """What a validator measured, with its own verdict on each metric, and its own report.
+
+    `html`: a whole page that shows without a network; a plain one of the findings is made where it is empty. `report`: what JSON
+    can hold of the rest; numbers of numpy are taken as they are, NaN becomes null, and anything else its text.
+    """
 
     findings: Sequence[Finding]
-    html: str
-    report: Json = field(default_factory=dict)
+    html: str = ""
+    report: Any = field(default_factory=dict)
 
 
 class DataValidator(Component):
@@ -57,38 +63,51 @@ class DataValidator(Component):
     def version(self) -> str:
         """Of the library that does the work."""
 
+    def knows(self, name: str) -> bool:
+        """Whether `examine` can do a check of this name; for a validator that takes more names than it can list."""
+        return name in self.portable or name in self.own_checks()
+
+    def as_check(self, given: Any) -> Check:
+        """What stands for an object of the library's own among the checks; for a validator that takes such objects."""
+        raise DefinitionError(f"{self._who} was given {given!r:.80} as a check. Give a name such as 'quality', or Check(…).")
+
     def validate(self, reference: Any, current: Any, checks: Iterable[str | Check]) -> Validation:
         """Look at `current`, alone where `reference` is None: frames of pandas, or what has `to_pandas()`.
 
         Raises DefinitionError, before anything is measured, for a check that it does not know, for an empty frame, and for frames
         with other columns than the reference.
         """
-        asked = [Check(each) if isinstance(each, str) else each for each in ([checks] if isinstance(checks, (str, Check)) else checks)]
+        asked = [self._asked(each) for each in (checks if isinstance(checks, Iterable) and not isinstance(checks, str) else [checks])]
         before, now = _frame(reference), _frame(current)
         self._refuse(before, now, asked)
         found = self.examine(before, now, asked)
         findings = [_judged(finding, asked) for finding in found.findings]
-        findings += [_unmeasured(check, text) for check in asked for text in (*check.require, *check.expect) if not _measures(findings, check, text)]
+        findings += [_unmeasured(check, text) for check in asked for text in (*check.require, *check.expect) if not _measured(findings, check, text)]
         rows = {name: len(frame) for name, frame in (("reference", before), ("current", now)) if frame is not None}
         verdict = Verdict.worst([finding.verdict for finding in findings])
-        return Validation(verdict, findings, f"{self.flavor or type(self).__name__} {self.version()}", found.html, found.report, rows)
+        by = f"{self.flavor or type(self).__name__} {self.version()}"
+        html = found.html or validation_page(verdict, findings, by, rows)
+        return Validation(verdict, findings, by, html, _plain(found.report), rows)
+
+    @property
+    def _who(self) -> str:
+        return f"Data validator '{self.name or type(self).__name__}'"
+
+    def _asked(self, given: Any) -> Check:
+        return Check(given) if isinstance(given, str) else given if isinstance(given, Check) else self.as_check(given)
 
     def _refuse(self, reference: Any, current: Any, checks: Sequence[Check]) -> None:
-        who = f"Data validator '{self.name or type(self).__name__}'"
         if not checks:
-            raise DefinitionError(f"{who} was given no checks. Name some: {', '.join([*self.portable, *self.own_checks()][:8])}.")
-        known = [*self.portable, *self.own_checks()]
+            raise DefinitionError(f"{self._who} was given no checks. Name some: {', '.join([*self.portable, *self.own_checks()][:8])}.")
         for check in checks:
-            if not isinstance(check, Check):
-                raise DefinitionError(f"{who} was given {check!r} as a check. Give a name such as 'quality', or Check(…).")
-            if check.name not in known:
-                raise DefinitionError(f"{who} has no check '{check.name}'. {near(check.name, known)}")
+            if not self.knows(check.name):
+                raise DefinitionError(f"{self._who} has no check '{check.name}'. {near(check.name, [*self.portable, *self.own_checks()])}")
         labels = [check.label for check in checks]
         twice = next((label for label in labels if labels.count(label) > 1), None)
         if twice is not None:
-            raise DefinitionError(f"{who} was given two checks called '{twice}'. Tell them apart: Check(…, label='…').")
+            raise DefinitionError(f"{self._who} was given two checks called '{twice}'. Tell them apart: Check(…, label='…').")
         if current is None:
-            raise DefinitionError(f"{who} was given no current frame. Call validate(reference, current, checks); the reference alone may be None.")
+            raise DefinitionError(f"{self._who} was given no current frame. Call validate(reference, current, checks); the reference alone may be None.")
         for name, frame in (("reference", reference), ("current", current)):
             if frame is not None and not len(frame):
                 raise DefinitionError(f"The {name} frame is empty: it has {len(frame.columns)} columns and no row. See why the step that made it gave none.")
@@ -135,12 +154,13 @@ def _names(names: Sequence[str]) -> str:
 
 def _judged(finding: Finding, checks: Iterable[Check]) -> Finding:
     """What the check requires of a metric decides, where it says something of it."""
-    said = [(text, verdict) for check in checks if check.label == finding.check for text, verdict in _requirements(check)]
-    told = [(Requirement.parse(text), verdict) for text, verdict in said]
-    about = [(requirement, verdict) for requirement, verdict in told if requirement.metric == finding.metric]
+    value = None if finding.value is None or math.isnan(finding.value) else float(finding.value)
+    finding = replace(finding, value=value)
+    said = [(Requirement.parse(text), verdict) for check in checks if check.label == finding.check for text, verdict in _requirements(check)]
+    about = [(requirement, verdict) for requirement, verdict in said if _concerns(requirement, finding)]
     if not about:
         return finding
-    broken = [(requirement, verdict) for requirement, verdict in about if not requirement.holds(finding.value)]
+    broken = [(requirement, verdict) for requirement, verdict in about if not requirement.holds(value)]
     decided, verdict = broken[0] if broken else (about[0][0], Verdict.PASS)
     return replace(finding, verdict=verdict, requirement=decided.text)
 
@@ -149,12 +169,30 @@ def _requirements(check: Check) -> list[tuple[str, Verdict]]:
     return [*((text, Verdict.FAIL) for text in check.require), *((text, Verdict.WARN) for text in check.expect)]
 
 
-def _measures(findings: Iterable[Finding], check: Check, text: str) -> bool:
-    metric = Requirement.parse(text).metric
-    return any(finding.check == check.label and finding.metric == metric for finding in findings)
+def _concerns(requirement: Requirement, finding: Finding) -> bool:
+    """`missing_share < 0.1` is asked of the whole and of each column, `missing_share.age < 0.1` of that column."""
+    return requirement.metric in (finding.metric, f"{finding.metric}.{finding.column}")
+
+
+def _measured(findings: Iterable[Finding], check: Check, text: str) -> bool:
+    requirement = Requirement.parse(text)
+    return any(finding.check == check.label and _concerns(requirement, finding) for finding in findings)
 
 
 def _unmeasured(check: Check, text: str) -> Finding:
     """A requirement on what nobody measured is not kept."""
     verdict = Verdict.FAIL if text in check.require else Verdict.WARN
     return Finding(check.label, Requirement.parse(text).metric, None, verdict, requirement=text, detail="the check measures no such metric")
+
+
+def _plain(node: Any) -> Json:
+    """What JSON can hold of a library's own report."""
+    if hasattr(node, "tolist"):  # numbers and arrays of numpy
+        node = node.tolist()
+    if isinstance(node, float):
+        return node if math.isfinite(node) else None
+    if isinstance(node, Mapping):
+        return {str(key): _plain(item) for key, item in node.items()}
+    if isinstance(node, (list, tuple, set, frozenset)):
+        return [_plain(item) for item in node]
+    return node if node is None or isinstance(node, (bool, int, str)) else str(node)

@@ -70,3 +70,21 @@ class ModelDeployer(Component):
     @abstractmethod
     def stop(self, handle: Mapping[str, Any]) -> None:
         """End it; no error when it has ended already."""
+
+    def update(self, handle: Mapping[str, Any], deployment: Deployment) -> dict[str, Json]:
+        """Serve this deployment in the place of the one that `handle` finds, and return the handle of what serves then.
+
+        Raises DeploymentError if the new one never gets healthy; the old one serves on then. By default the new one is started,
+        and then the old one stopped: it keeps its address only where that follows from the name.
+        """
+        made = self.start(deployment)
+        try:
+            self.stop(handle)
+        except BaseException:
+            self.stop(made)
+            raise
+        return made
+
+    def explain(self, handle: Mapping[str, Any]) -> str:
+        """Why it does not serve, as one sentence; "" where that cannot be told."""
+        return ""

@@ -86,6 +86,10 @@ class GraphOrchestrator(Orchestrator):
         """
         raise NotImplementedError(f"{type(self).__name__} states no schedules")
 
+    def schedule_problems(self, schedule: Schedule) -> list[str]:
+        """What of it the engine's clock cannot keep, each a sentence with its cure; asked before anything is made."""
+        return []
+
     def unschedule(self, address: str) -> None:
         """End it; no error when there is none."""
         raise NotImplementedError(f"{type(self).__name__} states no schedules")

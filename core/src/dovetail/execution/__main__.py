@@ -19,6 +19,7 @@ def main() -> int:
     parser.add_argument("--attempt", type=int, default=1)
     parser.add_argument("--in-graph", action="store_true", help="run the step as a job of an engine's graph: see what it takes, and whether it has to run")
     parser.add_argument("--scheduled", action="store_true", help="make a run of the schedule at this address")
+    parser.add_argument("--tick", type=int, metavar="SECONDS", help="make the run of this claimed tick of the schedule at this address")
     parser.add_argument("--serve", type=int, metavar="DESCRIPTOR", help="run steps named on standard input and answer on this descriptor")
     parser.add_argument("--resume", metavar="STACK", help="resume the ended run on the stack of this JSON")
     chosen = parser.parse_args()
@@ -37,9 +38,13 @@ def main() -> int:
 
         return resume_recorded(chosen.address, chosen.resume)
     if chosen.scheduled:
-        from dovetail.execution.scheduling import run_scheduled
+        from dovetail.execution.scheduled import run_scheduled
 
         return int(run_scheduled(chosen.address))
+    if chosen.tick is not None:
+        from dovetail.execution.scheduled import run_tick
+
+        return int(run_tick(chosen.address, chosen.tick))
     if chosen.invocation is None:
         from dovetail.execution.driving import drive_recorded
 

@@ -32,6 +32,7 @@ from dovetail.values.artifacts import ArtifactConfig, ArtifactType
 from dovetail.values.context import StepRun
 from dovetail.values.encoding import type_name
 from dovetail.values.graph import OutputSpec
+from dovetail.values.model import pin
 from dovetail.values.plan import PlanStep, Status
 
 _untold: dict[StepScope, Callable[[], None]] = {}
@@ -140,14 +141,15 @@ def scope_of(attempt: Attempt) -> StepScope:
     run, step = attempt.run, attempt.step
     model = step.options.get("model")
     name = filled("model", model["name"], run, step) if model else None
+    number = (run.pins.get(pin(name, model["version"])) if model["version"] is not None else run.models.get(name)) if model and name else None
     parameters = {name: given["value"] for name, given in attempt.inputs.items() if "value" in given}
     tracker = attempt.workspace.stack.components.get("experiment_tracker")
     step_run = StepRun(
         run.run_id, run.run_name, run.pipeline, step.invocation, step.node.step, attempt.number, parameters,
-        (*run.tags, *step.options.get("tags", ())), name, run.models.get(name) if name else None, run.stack["name"],
+        (*run.tags, *step.options.get("tags", ())), name, number, run.stack["name"],
         run.prepared.get("experiment_tracker"), variables=step.environment.env,
     )  # fmt: skip
-    scope = StepScope(attempt.workspace, step_run)
+    scope = StepScope(attempt.workspace, step_run, pins=run.pins, model_wanted=model["version"] if model else None, options=step.options)
     if tracker is not None:
         scope.make_tracker = lambda: make_tracker(attempt.workspace, step)
     return scope

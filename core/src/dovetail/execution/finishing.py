@@ -14,7 +14,7 @@ from dovetail.ledger.runs import RunRecords
 from dovetail.planning.keys import references
 from dovetail.values.plan import Status
 
-_OF_THE_HEADER = ("id", "name", "pipeline", "stack", "created", "tags", "models", "resumes", "package", "parameters")
+_OF_THE_HEADER = ("id", "name", "pipeline", "stack", "created", "tags", "models", "pins", "resumes", "scheduled_for", "package", "parameters")
 
 
 Engine = Callable[[Mapping[str, Any]], RunningJob | None]

@@ -50,7 +50,7 @@ def plan_to_resume(run_id: str, workspace: Workspace) -> Plan:
     graph = Graph(old.pipeline, nodes, old.source, old.parameters, {**old.options, "model": None} if not old.options.get("model") else old.options)
     kept = Kept(old.package, old.code) if old.code is not None else None
     request = Request(tags=(), resumes=run_id, taken=taken, kept=kept)
-    return Planner(workspace, Traced(graph, live), request).plan()
+    return replace(Planner(workspace, Traced(graph, live), request).plan(), scheduled_for=old.scheduled_for)
 
 
 def committed_before(ledger: Ledger, run_id: str | None, invocation: str) -> Mapping[str, Any] | None:

@@ -33,9 +33,9 @@ from dovetail.values.processes import process_identity
 _log = logging.getLogger("dovetail")
 
 
-def begin(plan: Plan, workspace: Workspace) -> None:
-    """Record that the run exists."""
-    workspace.ledger.run(plan.run_id).begin(header_of(plan), plan.to_json())
+def begin(plan: Plan, workspace: Workspace) -> bool:
+    """Record that the run exists. False where another process began it."""
+    return workspace.ledger.run(plan.run_id).begin(header_of(plan), plan.to_json())
 
 
 def header_of(plan: Plan) -> dict[str, Any]:
@@ -48,7 +48,9 @@ def header_of(plan: Plan) -> dict[str, Any]:
         "parameters": dict(plan.parameters),
         "tags": list(plan.tags),
         "models": dict(plan.models),
+        "pins": dict(plan.pins),
         "resumes": plan.resumes,
+        "scheduled_for": plan.scheduled_for,
         "package": plan.package,
         "code": dict(plan.code) if plan.code is not None else None,
         "owner": process_identity(),
@@ -189,7 +191,7 @@ def _described(plan: Plan, name: str) -> dict[str, Any]:
     for options in (plan.options, *(step.options for step in plan.steps)):
         model = options.get("model")
         if model and model["name"] == name:
-            return {key: model[key] for key in ("description", "license", "tags", "metadata") if model.get(key)}
+            return {key: model[key] for key in ("description", "license", "tags", "metadata", "promotion") if model.get(key)}
     return {}
 
 

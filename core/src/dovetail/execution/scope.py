@@ -28,11 +28,18 @@ _log = logging.getLogger("dovetail")
 
 @dataclass(eq=False)  # a scope is itself: taking one out of a list must not look into others that change meanwhile
 class StepScope:
-    """Collects for the outcome what one attempt logs, saves and asks. `make_tracker` opens the mirror when it is first needed."""
+    """Collects for the outcome what one attempt logs, saves and asks. `make_tracker` opens the mirror when it is first needed.
+
+    `pins`: `name@stage` → the model version that the run's plan found there. `model_wanted`: the version or stage that the step asks for itself.
+    `options`: the step's.
+    """
 
     workspace: Workspace
     step_run: StepRun
     make_tracker: Callable[[], ExperimentTracker | None] = lambda: None
+    pins: Mapping[str, int] = field(default_factory=dict)
+    model_wanted: int | str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, list[list[Any]]] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from dovetail.values.plan import Plan
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """`models`: name → claimed version. `prepared`: what components returned for the run, by component type.
+    """`models`: name → claimed version. `pins`: `name@stage` → the version that the plan found there. `prepared`: what components returned for the run, by component type.
     `started`: whether versions were claimed and components prepared, which is done when the first step is about to run."""
 
     run_id: str
@@ -26,13 +26,14 @@ class RunInfo:
     substitutions: Mapping[str, str] = field(default_factory=dict)
     prepared: Mapping[str, Any] = field(default_factory=dict)
     started: bool = False
+    pins: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, plan: Plan) -> RunInfo:
         substitutions = plan.options.get("substitutions", {})
         return cls(
             plan.run_id, plan.run_name, plan.pipeline, plan.created, plan.stack, plan.package, plan.root, plan.tags,
-            plan.models, substitutions,
+            plan.models, substitutions, pins=plan.pins,
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from dovetail.errors import DefinitionError
 from dovetail.graph.annotations import Signature, read_signature
 from dovetail.values.encoding import encode, module_name, type_name
-from dovetail.values.model import Model
+from dovetail.values.model import ModelSpec
 from dovetail.values.names import check_name
 from dovetail.values.settings import Environment, Resources, Retry, plain
 
@@ -27,12 +27,13 @@ class Options:
     experiment_tracker: bool | str | None = None
     model_deployer: bool | str | None = None
     step_operator: bool | str | None = None
+    data_validator: bool | str | None = None
     retry: Retry | None = None
     timeout: float | None = None
     resources: Resources | None = None
     environment: Environment | None = None
     settings: Mapping[str, Mapping[str, Any]] | None = None
-    model: Model | None = None
+    model: ModelSpec | None = None
     tags: tuple[str, ...] | None = None
     on_start: Callable[..., Any] | None = None
     on_success: Callable[..., Any] | None = None
@@ -50,11 +51,11 @@ class Options:
             object.__setattr__(self, "retry", Retry(max_retries=self.retry))
         if self.timeout is not None and not (isinstance(self.timeout, (int, float)) and self.timeout > 0):
             raise DefinitionError(f"timeout={self.timeout!r} cannot be: give seconds, more than 0.")
-        kinds = {"retry": Retry, "resources": Resources, "environment": Environment, "model": Model}
+        kinds = {"retry": Retry, "resources": Resources, "environment": Environment, "model": ModelSpec}
         for name, kind in kinds.items():
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):
-                raise DefinitionError(f"{name}= takes a {kind.__name__}(…), not {type(value).__name__}.")
+                raise DefinitionError(f"{name}= takes a {name.capitalize()}(…), not {type(value).__name__}.")
 
     def merged(self, other: Options) -> Options:
         """These options, with what `other` says in place of what they say."""
@@ -79,7 +80,7 @@ def _option(name: str, value: Any) -> Any:
         return {"function": source_of(value)}
     if name == "cache_key":
         return {"value": encode(value)}
-    if isinstance(value, Model):
+    if isinstance(value, ModelSpec):
         return value.to_json()
     if isinstance(value, (Retry, Resources, Environment)):
         return plain(value)

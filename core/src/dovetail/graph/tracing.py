@@ -19,6 +19,7 @@ from dovetail.materializers.interface import BaseMaterializer
 from dovetail.values.artifacts import ExternalArtifact
 from dovetail.values.encoding import encode, type_name
 from dovetail.values.graph import Graph, Node, OutputSpec
+from dovetail.values.model import ModelArtifact
 from dovetail.values.names import check_name, folded
 
 current: contextvars.ContextVar[Tracer | None] = contextvars.ContextVar("dovetail_tracer", default=None)
@@ -30,7 +31,7 @@ class Live:
 
     functions: dict[str, Callable[..., Any]] = field(default_factory=dict)
     definitions: dict[str, StepDefinition] = field(default_factory=dict)
-    externals: dict[str, ExternalArtifact] = field(default_factory=dict)
+    externals: dict[str, ExternalArtifact | ModelArtifact] = field(default_factory=dict)
     materializers: dict[str, type[BaseMaterializer]] = field(default_factory=dict)
 
 
@@ -154,7 +155,7 @@ class Tracer:
             return self._edge(value, parameter, where, is_mapped=is_mapped)
         if isinstance(value, Condition):
             raise DefinitionError(f"{where} was given a comparison of outputs; compare inside a step, or branch with when(…)")
-        if isinstance(value, ExternalArtifact):
+        if isinstance(value, (ExternalArtifact, ModelArtifact)):
             number = f"external_{len(self.live.externals)}"
             self.live.externals[number] = value
             return {"external": number}

@@ -81,6 +81,10 @@ def model_stages(name: str) -> str:
     return f"names/models/{folded(name)}/stages"
 
 
+def model_approvals(name: str) -> str:
+    return f"names/models/{folded(name)}/approvals"
+
+
 def cache(key: str) -> str:
     return f"cache/{key[:2]}/{key}"
 
@@ -91,3 +95,8 @@ def deployments(name: str) -> str:
 
 def schedules(name: str) -> str:
     return f"schedules/{folded(name)}"
+
+
+def ticks(name: str) -> str:
+    """Below it by day and minute, in UTC."""
+    return f"ticks/{folded(name)}"

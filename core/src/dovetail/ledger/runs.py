@@ -20,11 +20,11 @@ class RunRecords:
         self.run_id = run_id
         self.base = layout.run(run_id)
 
-    def begin(self, header: Mapping[str, Any], plan: Mapping[str, Any]) -> None:
-        """Create the run: its plan first, so that whoever sees the run can resume it."""
+    def begin(self, header: Mapping[str, Any], plan: Mapping[str, Any]) -> bool:
+        """Create the run: its plan first, so that whoever sees the run can resume it. False where another process began it."""
         self.records.format(create=True)
         self.records.create(f"{self.base}/plan.json", plan)
-        self.records.create(f"{self.base}/run.json", header)
+        return self.records.create(f"{self.base}/run.json", header)
 
     def header(self) -> dict[str, Any] | None:
         return self.records.find(f"{self.base}/run.json")

@@ -20,7 +20,7 @@ _OUTPUT = {"digest": is_digest, "artifact?": (is_name, None), "version?": (int, 
 _GIVEN = {"value?": object, "artifact?": is_digest, "list?": [dict], "dict?": dict}
 _SAID = {"params?": dict, "metrics?": {"*": list}, "metadata?": dict, "readings?": [dict]}
 _STEP = {"status": _STATUS, "started": _NUMBER, "ended": _NUMBER, "inputs?": {"*": [is_digest]}, "outputs?": {"*": _OUTPUT}, "metrics?": {"*": _NUMBER}, "children?": [is_name], "key?": str}
-_RUN = {"name": is_name, "pipeline": is_name, "stack": str, "created": _NUMBER, "models?": {"*": (int, None)}, "tags?": [str], "parameters?": dict, "owner?": dict, "package?": (str, None)}
+_RUN = {"name": is_name, "pipeline": is_name, "stack": str, "created": _NUMBER, "models?": {"*": (int, None)}, "pins?": {"*": int}, "tags?": [str], "parameters?": dict, "owner?": dict, "scheduled_for?": (*_NUMBER, None), "package?": (str, None)}
 _SHAPES: dict[str, Mapping[str, Kind]] = {
     "format.json": {"store": str},
     "run.json": _RUN,
@@ -39,8 +39,13 @@ _SHAPES: dict[str, Mapping[str, Kind]] = {
 _NUMBERED: dict[str, Mapping[str, Kind]] = {
     "names/artifacts": {"name": is_name, "digest": is_digest, "run?": is_run_id, "invocation?": is_name, "output?": str, "tags?": [str]},
     "versions": {"name": is_name, "run": is_run_id, "at": _NUMBER},
-    "stages": {"name": is_name, "version": int, "stage": str},
-    "schedules": {"name": is_name, "at": _NUMBER, "cron?": str, "timezone?": str, "plan?": dict, "address?": str, "status?": frozenset({"ended"})},
+    "stages": {"name": is_name, "version": int, "stage": str, "refused?": str, "gates?": [dict], "approved_by?": [str]},
+    "approvals": {"name": is_name, "version": int, "stage": str, "by": str, "at": _NUMBER, "approves": frozenset({"yes", "no"})},
+    "schedules": {
+        "name": is_name, "at": _NUMBER, "cron?": str, "timezone?": str, "overlap?": str, "missed?": str, "run_name?": str, "plan?": dict, "address?": str,
+        "kept_by?": str, "status?": frozenset({"ended", "paused", "resumed"}),
+    },
+    "ticks": {"at": _NUMBER, "name?": is_name, "due?": _NUMBER, "schedule?": int, "run?": is_run_id, "why?": str, "by?": dict, "after?": [is_run_id]},
     "deployments": {"name": is_name, "digest": is_digest, "handle": dict},
     "cache": {"outputs": {"*": _OUTPUT}, **_PLACE, **_SAID},
 }

@@ -20,7 +20,7 @@ from dovetail.values.artifacts import Manifest
 from dovetail.values.names import is_name
 
 ASIDE = "damaged"
-_RECORDS = ("names", "runs", "cache", "changes", "deployments", "schedules")
+_RECORDS = ("names", "runs", "cache", "changes", "deployments", "schedules", "ticks")
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from dovetail.errors import Corrupt, NameRefused, NotFound
@@ -12,6 +13,7 @@ from dovetail.ledger.records import Records
 from dovetail.ledger.runs import RunRecords
 
 _EXCLUSIVE = ("staging", "production")
+Decide = Callable[[Mapping[int, str]], Mapping[str, Any]]
 
 
 class Versions:
@@ -112,24 +114,73 @@ class Versions:
 
     def stages(self, name: str) -> dict[int, str]:
         """The stage that each version has been given: the log replayed in order; who loses a stage is archived."""
-        held: dict[int, str] = {}
-        for _, record in reversed(list(self._records.newest(layout.model_stages(name)))):
-            stage = record["stage"]
-            if stage in _EXCLUSIVE:
-                held = {version: "archived" if other == stage else other for version, other in held.items()}
-            held[record["version"]] = stage
-        return held
+        return _stages(record for _, record in reversed(list(self.stage_log(name))))
 
     def stage_log(self, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
         return self._records.newest(layout.model_stages(name))
 
-    def promote(self, name: str, version: int, stage: str, evidence: Mapping[str, Any]) -> int:
-        """Append to the model's stage log; gives the number of the record. Raises NotFound for a version that is not there."""
+    def promote(self, name: str, version: int, stage: str, decide: Decide) -> int:
+        """Create the next record of the model's stage log; gives its number.
+
+        `decide` is given the stages as they are and gives what is kept of the decision, or raises; it is asked anew with what won, whenever
+        another record came first. Raises NotFound for a version that is not there, or goes meanwhile.
+        """
+        folder = layout.model_stages(name)
+        number = max(self._records.numbers(folder), default=0)
+        log = [record for _, record in reversed(list(self._records.newest(folder)))]
+        while True:
+            self._refuse_gone(name, version)
+            said = decide(_stages(log))
+            number += 1
+            if self._records.create(f"{folder}/{number}.json", {"name": name, "version": version, "stage": stage, "at": time.time(), **said}):
+                break
+            with contextlib.suppress(Corrupt):
+                won = self._records.find(f"{folder}/{number}.json")
+                log += [won] if won is not None else []
+        try:
+            self._refuse_gone(name, version)
+        except NotFound:  # its run was deleted at the same moment: no stage may be held by what is not there
+            self._records.append(folder, {"name": name, "version": version, "stage": "archived", "at": time.time(), "why": "deleted"}, above=number)
+            raise
+        return number
+
+    def refuse(self, name: str, version: int, stage: str, why: str, said: Mapping[str, Any]) -> None:
+        """Keep that a promotion was asked for and refused; no stage changes by it."""
+        self._records.append(layout.model_stages(name), {"name": name, "version": version, "stage": stage, "at": time.time(), "refused": why, **said})
+
+    def _refuse_gone(self, name: str, version: int) -> None:
         if self.model(name, version) is None:
             known = [str(number) for number, _ in self.models(name)]
-            raise NotFound("version", f"{version} of model '{name}'", known)
-        record = {"name": name, "version": version, "stage": stage, "at": time.time(), **evidence}
-        return self._records.append(layout.model_stages(name), record)
+            cure = "" if known else "A run of a pipeline with Model(name=…) makes a version."
+            raise NotFound("version", f"{version} of model '{name}'", known, cure)
+
+    def approve(self, name: str, version: int, record: Mapping[str, Any]) -> int:
+        """Append to the model's log of approvals. Raises NotFound for a version that is not there."""
+        self._refuse_gone(name, version)
+        return self._records.append(layout.model_approvals(name), {"name": name, "version": version, "at": time.time(), **record})
+
+    def approvals(self, name: str, version: int, stage: str | None = None) -> list[dict[str, Any]]:
+        """What each person said last of a version, for one stage or for any, in the order in which they first spoke."""
+        said: dict[tuple[str, str], dict[str, Any]] = {}
+        for _, record in reversed(list(self._records.newest(layout.model_approvals(name)))):
+            if record["version"] == version and stage in (None, record["stage"]):
+                said[record["by"], record["stage"]] = record
+        return list(said.values())
+
+    def outputs(self, name: str, version: int) -> dict[str, dict[str, Any]]:
+        """What the run that made a version gave, by output; of two with one name, the later step's. Raises NotFound."""
+        self._refuse_gone(name, version)
+        run = RunRecords(self._records, (self.model(name, version) or {})["run"])
+        finished = run.finished()
+        steps = finished["steps"].values() if finished is not None else (run.outcome(step.invocation) or {} for step in run.plan().steps)
+        return {output: record for step in steps for output, record in (step.get("outputs") or {}).items()}
+
+    def output_of(self, name: str, version: int, output: str) -> dict[str, Any]:
+        """Raises NotFound."""
+        outputs = self.outputs(name, version)
+        if output not in outputs:
+            raise NotFound(f"artifact of version {version} of model '{name}'", output, outputs)
+        return outputs[output]
 
     def resolve_model(self, name: str, version: int | str | None) -> int:
         """The number of a version given as a number, as a stage, or as None for the newest. Raises NotFound."""
@@ -147,6 +198,18 @@ class Versions:
             cure = f"Promote one: dovetail models promote {name} {numbers[-1]} {version}."
             raise NotFound(f"version of model '{name}' in stage", version, (), cure)
         return max(held)
+
+
+def _stages(log: Iterable[Mapping[str, Any]]) -> dict[int, str]:
+    held: dict[int, str] = {}
+    for record in log:
+        stage = record["stage"]
+        if "refused" in record:
+            continue
+        if stage in _EXCLUSIVE:
+            held = {version: "archived" if other == stage else other for version, other in held.items()}
+        held[record["version"]] = stage
+    return held
 
 
 def _refuse_twin(kind: str, name: str, known: str | None) -> None:

@@ -37,6 +37,7 @@ SPECS: tuple[MaterializerSpec, ...] = (
     MaterializerSpec(_EXACTLY_STRUCTURE, _STRUCTURE, exact=True),
     MaterializerSpec(tuple(TYPES), _STRUCTURE),
     MaterializerSpec(("enum", "namedtuple", "dataclass", "pydantic"), _STRUCTURE),
+    MaterializerSpec(("dovetail.values.validation.Validation",), f"{_HERE}.validations:ValidationMaterializer", exact=True),
     MaterializerSpec(("builtins.bytes", "builtins.bytearray"), f"{_HERE}.blobs:BytesMaterializer", exact=True),
     MaterializerSpec(
         tuple(f"{module}.{kind}Path" for module in ("pathlib", "pathlib._local") for kind in ("Posix", "Windows")),

@@ -23,7 +23,8 @@ def elsewhere_problems(step: PlanStep, runner: Runner, workspace: Workspace) -> 
     if runner.shows_variables:
         yield from _would_be_seen(runner, workspace)
     stack = workspace.stack
-    wanted = {"artifact_store", *(kind for kind in ("experiment_tracker", "model_deployer") if kind in stack.components and step.options.get(kind))}
+    named = ("experiment_tracker", "model_deployer", "data_validator")
+    wanted = {"artifact_store", *(kind for kind in named if kind in stack.components and step.options.get(kind))}
     shared = runner.shares_folders()
     for kind in stack.components:
         component = stack.build(kind)

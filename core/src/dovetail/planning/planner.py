@@ -17,10 +17,11 @@ from dovetail.planning import readings
 from dovetail.planning.code import CodeIdentity, CodeReader
 from dovetail.planning.keys import PYTHON, base_of, key_of, resolve
 from dovetail.planning.package import Kept, keep_code, runs_elsewhere
-from dovetail.planning.workspace import Workspace, addressed, runs_images
+from dovetail.planning.workspace import Workspace, addressed, runs_images, settings_for
 from dovetail.values.encoding import encode
 from dovetail.values.graph import Graph, Node
-from dovetail.values.names import fill
+from dovetail.values.model import ModelArtifact, pin
+from dovetail.values.names import TICK, fill
 from dovetail.values.plan import Code, Decision, Plan, PlanStep
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Planner:
         self._outputs: dict[str, Mapping[str, Any]] = {}
         self._externals: dict[str, dict[str, Any]] = {}
         self._notes: list[str] = []
+        self._pins: dict[str, int] = {}
 
     def plan(self) -> Plan:
         now = self._request.now or time.time()
@@ -84,7 +86,7 @@ class Planner:
         options = {**self._graph.options, "substitutions": substitutions} if substitutions else self._graph.options
         return Plan(
             run_id=run_id,
-            run_name=fill("run", template, moment, substitutions),
+            run_name=fill("run", template, moment, {**substitutions, **({"scheduled": moment.strftime(TICK)} if self._request.later else {})}),
             pipeline=self._graph.pipeline,
             created=now,
             stack=self._workspace.stack.snapshot(),
@@ -97,6 +99,7 @@ class Planner:
             code=kept.code,
             root=str(self._workspace.project.root),
             models=self._models(steps, moment, substitutions),
+            pins=self._pins,
             tags=(*self._graph.options.get("tags", ()), *self._request.tags),
             notes=tuple(dict.fromkeys(self._notes)),
             resumes=self._request.resumes,
@@ -155,7 +158,7 @@ class Planner:
     def _base(self, node: Node, options: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:
         """(code digest, base digest or None, why it is not cached or None); worked out once for all uses of a step."""
         definition = self._live.definitions[node.invocation]
-        mark = (id(definition), options.get("enable_cache"), repr(options.get("environment")), tuple(spec.itemwise for spec in node.outputs))
+        mark = (id(definition), options.get("enable_cache"), repr(options.get("environment")), repr(self._asked(options)), tuple(spec.itemwise for spec in node.outputs))
         if mark not in self._bases or callable(definition.options.cache_key):
             self._bases[mark] = self._base_afresh(node, options)
         return self._bases[mark]
@@ -172,13 +175,19 @@ class Planner:
             packages = {**packages, **found.packages}
         images = self._images_for(options)
         packages, python = images.packages(options, packages) if images is not None else (packages, PYTHON)
-        base = base_of(identity.digest, packages, node.outputs, {name: found.digest for name, found in materializers.items()}, extra, python)
+        asked = self._asked(options)
+        counted = {"extra": extra, "settings": asked} if asked else extra
+        base = base_of(identity.digest, packages, node.outputs, {name: found.digest for name, found in materializers.items()}, counted, python)
         off = self._request.enable_cache is False or options.get("enable_cache") is False
         if off and self._request.enable_cache is not True:
             return identity.digest, None, "caching is off"
         if identity.uncacheable and extra is None:
             return identity.digest, None, identity.uncacheable
         return identity.digest, base, None
+
+    def _asked(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Settings that decide what the step's own code gets when it asks for the component."""
+        return settings_for(self._workspace, options, "data_validator") if options.get("settings") else {}
 
     def _with_tracker(self, options: Mapping[str, Any], code: str | None) -> Mapping[str, Any]:
         """A step whose code calls the tracking tool itself needs the stack's tracker from its start."""
@@ -218,6 +227,10 @@ class Planner:
     def _external(self, number: str) -> dict[str, Any]:
         if number not in self._externals:
             given = self._live.externals[number]
+            if isinstance(given, ModelArtifact):
+                output = self._workspace.ledger.versions.output_of(given.model, self._pinned(given.model, given.version), given.artifact)
+                self._externals[number] = {"artifact": output["digest"], "name": output.get("artifact"), "version": output.get("version")}
+                return self._externals[number]
             self._workspace.ledger.records.format(create=True)
             digest, _ = self._workspace.ledger.artifacts.save(given.value, materializer=given.materializer)
             self._externals[number] = {"artifact": digest}
@@ -234,14 +247,24 @@ class Planner:
         return tuple(warnings)
 
     def _models(self, steps: Iterable[PlanStep], moment: datetime, substitutions: Mapping[str, str]) -> dict[str, int | None]:
+        """The versions to work on. One to be claimed is the run's own; what steps use beside it is pinned."""
         found: dict[str, int | None] = {}
-        versions = self._workspace.ledger.versions
         for options in (self._graph.options, *(step.options for step in steps)):
             model = options.get("model")
             if model:
                 name = fill("model", model["name"], moment, substitutions)
-                found[name] = versions.resolve_model(name, model["version"]) if model["version"] is not None else None
+                if model["version"] is None:
+                    found[name] = None
+                else:
+                    found.setdefault(name, self._pinned(name, model["version"]))
         return found
+
+    def _pinned(self, name: str, version: int | str | None) -> int:
+        """The version that all of the run sees under that number or stage. Raises NotFound."""
+        key = pin(name, version)
+        if key not in self._pins:
+            self._pins[key] = self._workspace.ledger.versions.resolve_model(name, version)
+        return self._pins[key]
 
     def _keep(self, steps: Sequence[PlanStep]) -> Kept:
         keep = self._request.keep

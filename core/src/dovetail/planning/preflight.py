@@ -16,7 +16,7 @@ from dovetail.values.amounts import bytes_in_words
 from dovetail.values.encoding import SESSION
 from dovetail.values.plan import Decision, Plan, PlanStep
 
-_COMPONENT_OPTIONS = ("experiment_tracker", "model_deployer", "step_operator")
+_COMPONENT_OPTIONS = ("experiment_tracker", "model_deployer", "step_operator", "data_validator")
 _checked: set[str] = set()
 
 

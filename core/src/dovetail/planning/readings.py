@@ -31,6 +31,11 @@ def deployment_reading(name: str, number: int) -> Reading:
     return {"kind": "deployment", "name": name, "number": number, "answer": True}
 
 
+def schedule_reading(tick: float | None) -> Reading:
+    """For when a run was scheduled; every run is asked anew, so that it never answers the same."""
+    return {"kind": "scheduled", "answer": tick}
+
+
 def file_reading(workspace: Workspace, path: str) -> Reading:
     """A local file's or folder's content now. A file is named below the project where it lies there."""
     return {"kind": "file", "path": workspace.project.relative(path), "answer": content(path), "stat": stamp(path)}
@@ -64,6 +69,8 @@ def describe(reading: Mapping[str, Any]) -> str:
         return f"the stack's {reading['type'].replace('_', ' ')} is another"
     if kind == "model":
         return f"model '{reading['name']}' {reading['wanted'] or 'newest'} is another version than {reading['answer']}"
+    if kind == "scheduled":
+        return "it asked for when its run was scheduled"
     if kind == "deployment":
         return f"the deployment '{reading['name']}' is not alive"
     return f"{kind} '{reading.get('name')}' is another"
@@ -78,7 +85,7 @@ def asked(reading: Mapping[str, Any]) -> str:
         return f"the stack's {reading['type'].replace('_', ' ')}"
     if kind == "model":
         return f"model '{reading['name']}' {reading['wanted'] or 'newest'}: version {reading['answer'] or 'none'}"
-    return f"the {kind} '{reading.get('name')}'"
+    return "for when its run was scheduled" if kind == "scheduled" else f"the {kind} '{reading.get('name')}'"
 
 
 def content(path: str) -> str | None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dovetail.testing.artifact_store import ArtifactStoreContract as ArtifactStoreContract
     from dovetail.testing.container_registry import ContainerRegistryContract as ContainerRegistryContract
     from dovetail.testing.contract import Contract as Contract
+    from dovetail.testing.data_validator import DataValidatorContract as DataValidatorContract
     from dovetail.testing.experiment_tracker import ExperimentTrackerContract as ExperimentTrackerContract
     from dovetail.testing.experiment_tracker import Recorded as Recorded
     from dovetail.testing.fakes import FakeAlerter as FakeAlerter
@@ -57,6 +58,7 @@ _HOMES = {
     "ArtifactStoreContract": "artifact_store",
     "ContainerRegistryContract": "container_registry",
     "Contract": "contract",
+    "DataValidatorContract": "data_validator",
     "Delivered": "alerter",
     "ExperimentTrackerContract": "experiment_tracker",
     "GraphOrchestratorContract": "graph_orchestrator",

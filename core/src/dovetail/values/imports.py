@@ -9,7 +9,7 @@ import importlib.util
 import sys
 from typing import Any
 
-from dovetail.errors import DovetailError, MaterializerError
+from dovetail.errors import DefinitionError, DovetailError, MaterializerError
 from dovetail.values.project import Project, find_project
 
 
@@ -20,6 +20,23 @@ def load_object(target: str) -> Any:
     for part in qualname.split(".") if qualname else ():
         found = getattr(found, part)
     return found
+
+
+def load_of_project(target: str, project: Project | None = None) -> Any:
+    """The object that an import string names, whoever wrote it: it is followed into this project and Dovetail only.
+
+    Raises DefinitionError when it leads elsewhere or to nothing.
+    """
+    module, _, qualname = target.partition(":")
+    if not qualname or not RecordedTypes(project).trusts(module):
+        raise DefinitionError(
+            f"{target!r} leads to nothing in this project, so it is not imported. Write `module:name` of a module that lies under the "
+            f"project's folder and can be imported there."
+        )
+    try:
+        return _in_main(module, qualname) or load_object(target)
+    except (ImportError, AttributeError) as error:
+        raise DefinitionError(f"{target!r} cannot be imported: {error}. Define it at module level, or mend the name.") from error
 
 
 class RecordedTypes:
@@ -35,7 +52,7 @@ class RecordedTypes:
     def __call__(self, target: str, kind: type | None = None) -> Any:
         """Raises MaterializerError when the name leads elsewhere, to nothing, or to neither a data type nor a subclass of `kind`."""
         module, _, qualname = target.partition(":")
-        if not self._trusted(module):
+        if not self.trusts(module):
             raise MaterializerError(
                 f"A record names the type {target!r}, which lies neither in this project, nor in Dovetail, nor in an installed "
                 f"plugin, so it is not imported. Run from the project that wrote it, or give the project folder in DOVETAIL_PROJECT."
@@ -52,7 +69,8 @@ class RecordedTypes:
             )
         return found
 
-    def _trusted(self, module: str) -> bool:
+    def trusts(self, module: str) -> bool:
+        """Whether a module may be imported because a record names it."""
         top = module.partition(".")[0]
         if not top.isidentifier():
             return False

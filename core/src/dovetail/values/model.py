@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dovetail.errors import DefinitionError
+from dovetail.errors import ConfigurationError, DefinitionError, near
 from dovetail.values.names import check_template
+from dovetail.values.requirement import Requirement
 
 
 class ModelStage(str, enum.Enum):
@@ -20,13 +21,52 @@ class ModelStage(str, enum.Enum):
     ARCHIVED = "archived"
 
 
-@dataclass(frozen=True)
-class Model:
-    """The model that a pipeline or step works on.
+STAGES = tuple(stage.value for stage in ModelStage)
 
-    Without `version` a run claims the next number when it starts; with a number or a stage it uses that version.
-    `name` may hold `{date}`, `{time}` and substitutions.
+
+def checked_stage(stage: str | ModelStage) -> str:
+    """Raises ConfigurationError for no stage."""
+    wanted = stage.value if isinstance(stage, ModelStage) else stage
+    if wanted not in STAGES:
+        raise ConfigurationError(f"{stage!r} is no stage of a model. {near(str(stage), STAGES)}")
+    return str(wanted)
+
+
+@dataclass(frozen=True)
+class PromotionPolicy:
+    """What a version must keep to before it is given a stage.
+
+    `require`: gates such as `"auc >= production.auc"`; one that names a stage which no version holds is kept. `approvals`: how many
+    people must have approved of that version for that stage; `approvers`: those who count, anybody when empty.
     """
+
+    require: tuple[str, ...] = ()
+    approvals: int = 0
+    approvers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("require", "approvers"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        for text in self.require:
+            Requirement.parse(text)
+        if type(self.approvals) is not int or self.approvals < 0:
+            raise DefinitionError(f"PromotionPolicy(approvals={self.approvals!r}) is no number of people.")
+        if self.approvers and self.approvals > len(set(self.approvers)):
+            raise DefinitionError(f"PromotionPolicy(approvals={self.approvals}) asks for more approvals than its {len(set(self.approvers))} approvers can give.")
+
+    def and_also(self, other: PromotionPolicy) -> PromotionPolicy:
+        """Both policies at once."""
+        approvers = tuple(name for name in self.approvers if name in other.approvers) if self.approvers and other.approvers else self.approvers or other.approvers
+        return PromotionPolicy(tuple(dict.fromkeys((*self.require, *other.require))), max(self.approvals, other.approvals), approvers)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"require": list(self.require), "approvals": self.approvals, "approvers": list(self.approvers)}
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model by name, and by version or stage where one is meant that exists."""
 
     name: str
     version: int | str | ModelStage | None = None
@@ -34,15 +74,41 @@ class Model:
     license: str | None = None
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    promotion: Mapping[str, PromotionPolicy] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_template("model", self.name)
         object.__setattr__(self, "tags", tuple(self.tags))
-        stages = [stage.value for stage in ModelStage]
-        if isinstance(self.version, str) and self.version not in stages and not self.version.isdecimal():
-            raise DefinitionError(f"Model version {self.version!r} is neither a number nor a stage; stages are {', '.join(stages)}.")
+        if isinstance(self.version, str) and self.version not in STAGES and not self.version.isdecimal():
+            raise DefinitionError(f"Model version {self.version!r} is neither a number nor a stage; stages are {', '.join(STAGES)}.")
+        policies = {checked_stage(stage): _policy(policy) for stage, policy in self.promotion.items()}
+        object.__setattr__(self, "promotion", policies)
 
     def to_json(self) -> dict[str, Any]:
-        version = self.version.value if isinstance(self.version, ModelStage) else self.version
-        fields = {"name": self.name, "version": version, "description": self.description, "license": self.license}
-        return {**fields, "tags": list(self.tags), "metadata": dict(self.metadata)}
+        fields = {"name": self.name, "version": self.wanted, "description": self.description, "license": self.license}
+        policies = {stage: policy.to_json() for stage, policy in self.promotion.items()}
+        return {**fields, "tags": list(self.tags), "metadata": dict(self.metadata), **({"promotion": policies} if policies else {})}
+
+    @property
+    def wanted(self) -> int | str | None:
+        """The version as plain JSON."""
+        return self.version.value if isinstance(self.version, ModelStage) else self.version
+
+
+def _policy(said: PromotionPolicy | Mapping[str, Any]) -> PromotionPolicy:
+    """Also as a file of configuration says it."""
+    return said if isinstance(said, PromotionPolicy) else PromotionPolicy(**said)
+
+
+def pin(name: str, version: int | str | None) -> str:
+    """What a plan calls the version that a model's name and version or stage resolved to."""
+    return f"{name}@{version or 'newest'}"
+
+
+@dataclass(frozen=True)
+class ModelArtifact:
+    """An artifact of a model version, by the output's name, to be found when the pipeline is planned. `version`: a number, a stage, or None for the newest."""
+
+    model: str
+    version: int | str | None
+    artifact: str

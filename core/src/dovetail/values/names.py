@@ -10,6 +10,7 @@ from datetime import datetime
 from dovetail.errors import NameRefused
 
 MAX_BYTES = 200
+TICK = "%Y-%m-%d-%H-%M"  # how `{scheduled}` is filled in the names of a schedule's runs
 _PUNCTUATION = frozenset("_-.+ ")
 _RESERVED = frozenset(
     {"con", "prn", "aux", "nul", *(f"com{n}" for n in range(1, 10)), *(f"lpt{n}" for n in range(1, 10))}

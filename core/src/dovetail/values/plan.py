@@ -114,10 +114,12 @@ _NO_ENVIRONMENT = Environment()
 class Plan:
     """`stack`: the stack's snapshot, without secrets. `package`: digest of the code that the run keeps.
 
-    `models`: name → version number, or None for a new one. `notes`: what a person should know and no check refuses.
+    `models`: name → version number, or None for a new one. `pins`: what each version or stage that steps name resolved to, as
+    `name@stage` → number. `notes`: what a person should know and no check refuses.
     `images`: by reference, what each image that
     may have to be built is made of. `versions`: of Dovetail and the stack's plugins, where steps run in images.
     `code`: where `package` is the whole project, for steps that run elsewhere: its size, the commit and what differs from it.
+    `scheduled_for`: the moment at which its schedule was to start it.
     `problems`: why it cannot start, as far as planning found; what was begun has none, so they are not recorded.
     """
 
@@ -135,9 +137,11 @@ class Plan:
     code: Mapping[str, Any] | None = None
     root: str | None = None
     models: Mapping[str, int | None] = field(default_factory=dict)
+    pins: Mapping[str, int] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     resumes: str | None = None
+    scheduled_for: float | None = None
     images: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
@@ -147,7 +151,7 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         record = {name: getattr(self, name) for name in _PLAIN}
-        for name in ("stack", "parameters", "options", "models", "images", "versions"):
+        for name in ("stack", "parameters", "options", "models", "pins", "images", "versions"):
             record[name] = dict(record[name])
         return {
             **record,
@@ -172,7 +176,7 @@ class Plan:
 
 
 _PLAIN = (
-    "run_id", "run_name", "pipeline", "created", "stack", "source", "parameters", "options", "package", "code", "root", "models", "resumes",
+    "run_id", "run_name", "pipeline", "created", "stack", "source", "parameters", "options", "package", "code", "root", "models", "pins", "resumes", "scheduled_for",
     "images", "versions",
 )  # fmt: skip
 
@@ -186,6 +190,7 @@ def describe(plan: Plan) -> Sequence[str]:
         lines.append(f"  {step.invocation:<{width}}  {step.decision.value:<10}  {step.why}")
         lines += [f"  {'':<{width}}  {'':<10}  image: {step.image}"] if step.image else []
         lines += [f"  {'':<{width}}  {'':<10}  note: {warning}" for warning in step.warnings]
+    lines += [f"  model '{name}' in {version} is version {number}" for key, number in plan.pins.items() for name, _, version in [key.rpartition("@")] if not version.isdecimal()]
     counts = {decision: sum(step.decision is decision for step in plan.steps) for decision in Decision}
     said = ", ".join(f"{count} {decision.value}" for decision, count in counts.items() if count)
     lines.append(f"{len(plan.steps)} steps: {said or 'none'}")

@@ -9,15 +9,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dovetail.errors import DefinitionError
+from dovetail.values.cron import read_cron
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGTP]?)(i?)B?\s*", re.IGNORECASE)
 _PYTHON = re.compile(r"3\.\d+(?:\.\d+)?")
 _APT = re.compile(r"[a-z0-9][a-z0-9.+-]*(?::[a-z0-9]+)?(?:=[A-Za-z0-9.+:~-]+)?")
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 
-_CRON_FIELDS = 5
-_CRON = re.compile(r"[0-9A-Za-z*/,\- ]+")
 _TIME_ZONE = re.compile(r"[A-Za-z0-9_+/-]+")
+OVERLAP = ("skip", "allow", "cancel")
+MISSED = ("latest", "skip", "all")
 
 
 @dataclass(frozen=True)
@@ -145,15 +146,28 @@ class Environment:
 
 @dataclass(frozen=True)
 class Schedule:
-    """When an orchestrator starts runs by itself. `cron`: five fields. `timezone`: an IANA name."""
+    """When runs of a pipeline start by themselves. `cron`: five fields. `timezone`: an IANA name.
+
+    `overlap`: what a moment does that comes while an earlier run of the schedule goes on: `"skip"` starts none, `"allow"` starts one
+    all the same, `"cancel"` cancels the earlier one first. `missed`: what is made up of the moments at which no scheduler was there:
+    the `"latest"`, `"all"` of them one after another, or none (`"skip"`); none that is more than 31 days ago.
+    """
 
     cron: str
     timezone: str = "UTC"
+    overlap: str = "skip"
+    missed: str = "latest"
 
     def __post_init__(self) -> None:
-        if len(self.cron.split()) != _CRON_FIELDS or not _CRON.fullmatch(self.cron):
-            raise DefinitionError(f"Schedule(cron={self.cron!r}): write five fields, minute hour day month weekday, such as '0 3 * * 1-5'.")
-        if not _TIME_ZONE.fullmatch(self.timezone) or not _is_time_zone(self.timezone):
+        for name, known in (("overlap", OVERLAP), ("missed", MISSED)):
+            if getattr(self, name) not in known:
+                raise DefinitionError(f"Schedule({name}={getattr(self, name)!r}) is none of {', '.join(map(repr, known))}.")
+        try:
+            read_cron(self.cron)
+        except (ValueError, AttributeError) as error:
+            said = error if isinstance(self.cron, str) else "write five fields as text, such as '0 3 * * 1-5'"
+            raise DefinitionError(f"Schedule(cron={self.cron!r}): {said}.") from None
+        if not isinstance(self.timezone, str) or not _TIME_ZONE.fullmatch(self.timezone) or not _is_time_zone(self.timezone):
             raise DefinitionError(f"Schedule(timezone={self.timezone!r}) is no time zone; write an IANA name such as 'Europe/Berlin'.")
 
 
@@ -162,7 +176,7 @@ def _is_time_zone(name: str) -> bool:
 
     try:
         zoneinfo.ZoneInfo(name)
-    except zoneinfo.ZoneInfoNotFoundError:
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # the others for a folder of the table, such as 'Europe'
         return not zoneinfo.available_timezones()  # a system without the table knows none
     return True
 

@@ -34,9 +34,15 @@ class Check:
     metric of which nothing is said is judged as the validator judges it. `options`: the validator's own. `label`: tells two checks of
     one name apart; the name when not said.
 
-    Metrics of the portable names: drift: `drifted_share` (of the columns), `drift` (of each column, as the validator scores it);
-    quality: `missing_share` (of the cells, and of each column), `duplicated_share` (of the rows); schema: `violations` (number of rules
-    taken from the reference that are broken); classification: `accuracy`, `precision`, `recall`, `f1`; regression: `mae`, `rmse`, `r2`.
+    A requirement names a metric, which is then asked of the whole and of each column, or a metric and a column: `"drift.age < 0.1"`.
+
+    Metrics of the portable names, the same for every validator. **drift**: `drift` of each column, as the validator scores it, and
+    `drifted_share` of the columns looked at; a column that has drifted is `warn`, and the share `fail` from half of
+    them on, where nothing else is required. **quality**: `missing_share` of all cells and of each column, `duplicated_share` of rows that
+    repeat an earlier one. **schema**: `violations` in all, and of each column that breaks a rule taken from the reference (its type; the range of a
+    number; the values of a text); more than none is `fail`. **classification**: `accuracy`, and the mean over all classes of
+    `precision`, `recall` and `f1`, 0 for a class where it is not defined. **regression**: `mae`, `rmse`, `r2`. Of quality,
+    classification and regression nothing is judged that is not required.
     """
 
     name: str
@@ -91,6 +97,9 @@ class Validation:
     html: str = field(repr=False)
     report: Json = field(repr=False)
     rows: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "findings", tuple(self.findings))
 
     @property
     def metrics(self) -> dict[str, float]:

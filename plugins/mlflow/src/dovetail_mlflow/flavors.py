@@ -48,7 +48,7 @@ class Payload:
 
     def reading(self, model: str) -> dict[str, Any]:
         """What `dovetail.local.serving` goes by; `model` is where the files are."""
-        from dovetail.local.serving_launch import import_folders
+        from dovetail.components.serving.launch import import_folders
 
         return {
             "id": "", "name": self.name, "url": "", "model": model, "materializer": self.materializer, "type": self.type,

@@ -16,8 +16,7 @@ from dovetail.local.serving import answer, load_model
 from dovetail.local.serving_folder import Serving
 from dovetail.local.serving_http import Refused
 from dovetail_mlflow.flavors import PAYLOAD, READING
-
-SERVING = "DOVETAIL_MLFLOW_SERVING"  # set in processes that a deployer started, which have a group of their own
+from dovetail_mlflow.model_deployer import SERVING
 
 
 class ServedModel:
