@@ -39,6 +39,8 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list
 def in_a_folder(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr("webbrowser._tryorder", None)  # what it found is remembered for the process
+    monkeypatch.setattr("webbrowser._browsers", {})
 
 
 def test_the_page_of_an_artifact_is_opened_from_a_file_that_only_its_user_reads(does: Cli, opened: Callable[[], list[Path]]) -> None:

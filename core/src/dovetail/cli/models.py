@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -173,34 +173,46 @@ def lineage(session: Session, name: str, version: str | None, stack: str | None,
     click.echo(f"Version {found.version} of model '{shown(name)}', made by run {shown(found.run.name)} of pipeline {shown(line.pipeline)}:")
     for text in graph(line):
         click.echo(f"  {text}")
-    for title, lines in (("stages", [_decision(each) for each in reversed(found.decisions)]), ("used by", [f"{run}  ({said})" for run, said in users.items()])):
+    for title, lines in (("stages", [f"{what}  {' · '.join(_facts(said))}" for what, said in map(_decision, reversed(found.decisions))]), ("used by", [f"{run}  ({said})" for run, said in users.items()])):
         if lines:
             click.echo(f"{title}:")
         for text in lines:
             click.echo(f"  {shown(text)}")
 
 
-def _decision(record: Mapping[str, Any]) -> str:
-    """One line on what was decided, when, by whom and why."""
+def _decision(record: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """What was decided and when; and by whom, by what, and why."""
     from dovetail.values.amounts import moment_in_words
 
-    what = f"refused {record['stage']}" if "refused" in record else record["stage"]
-    said = [
-        f"by {record['by']}" if "by" in record else "",
-        f"approved by {', '.join(record['approved_by'])}" if record.get("approved_by") else "",
-        "; ".join(_gate(gate) for gate in record.get("gates", ())),
-        f"forced though {'; '.join(record['forced'])}" if record.get("forced") else "",
-        f"because {record['reason']}" if record.get("reason") else "",
-        record["refused"].partition(": ")[2] if "refused" in record and not record.get("gates") else "",
-    ]
-    return " · ".join([f"{what}, {moment_in_words(record['at'])}", *(part for part in said if part)])
+    what = f"{moment_in_words(record['at'])} {'refused ' if 'refused' in record else ''}{record['stage']}"
+    said = {
+        "gates": {gate["require"]: _compared(gate) for gate in record.get("gates", ())},
+        "approved by": ", ".join(record.get("approved_by", ())),
+        "by": record.get("by", ""),
+        "reason": record.get("reason", ""),
+        "forced": "; ".join(record.get("forced", ())),
+        "because": record.get("refused", "").partition(": ")[2],
+    }
+    return what, {name: value for name, value in said.items() if value}
+
+
+def _facts(said: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in said.items():
+        if isinstance(value, Mapping):
+            yield from (f"{key}: {each}" for key, each in value.items())
+        elif name != "because" or "gates" not in said:
+            yield f"{name} {value}"
 
 
 def _gate(gate: Mapping[str, Any]) -> str:
     """`auc >= production.auc: 0.91 against 0.9, kept`."""
+    return f"{gate['require']}: {_compared(gate)}"
+
+
+def _compared(gate: Mapping[str, Any]) -> str:
     value = f"{gate['value']:.6g}" if gate.get("value") is not None else "not there"
     bound = f" against {gate['bound']:.6g}" if "bound" in gate else f", {gate['why']}" if gate["kept"] else ""
-    return f"{gate['require']}: {value}{bound}, {'kept' if gate['kept'] else 'not kept'}"
+    return f"{value}{bound}, {'kept' if gate['kept'] else 'not kept'}"
 
 
 def _checked(version: str) -> int | str:
@@ -235,7 +247,7 @@ def _page(found: ModelVersion, output: str) -> dict[str, Any]:
         "description": found.description,
         "tags": list(found.tags),
         "metrics": _metrics(found),
-        "decisions": [_decision(each) for each in found.decisions] if output == "table" else found.decisions,
+        "decisions": dict(map(_decision, found.decisions)) if output == "table" else found.decisions,
         "approvals": [_approval(each) for each in found.approvals] if output == "table" else found.approvals,
     }
     try:
