@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,7 @@ ROOT = Path(__file__).resolve().parent
 PLACE = "Scripts" if os.name == "nt" else "bin"
 SUFFIX = ".exe" if os.name == "nt" else ""
 CORE = ROOT / ".venv"  # dovetail with no plugin but its own
-PLUGINS = ROOT / ".venv-plugins"  # dovetail with every plugin, as they have to get along
+PLUGINS = ROOT / ".venv-plugins"  # dovetail with every plugin that can be beside the others, as they have to get along
 FLIGHTS = ROOT / "examples" / "flights"
 PORTABILITY = ROOT / "tests" / "portability"
 _AGAIN = ("python", "-m", "pytest", "--last-failed", "--last-failed-no-failures", "none")  # once more, what failed on a busy machine
@@ -116,17 +117,40 @@ def install_npm_engines(environment: Path) -> None:
 
 
 def test_plugins() -> None:
-    """Each plugin's tests, all plugins being installed; what fails keeps none of the others from being tried."""
+    """Each plugin's tests, all that can be together being installed; what fails keeps none of the others from being tried."""
     install_engines()
-    install_plugins(PLUGINS, packages(), "[test]")
+    together = {name: folder for name, folder in packages().items() if not stands_apart(folder)}
+    install_plugins(PLUGINS, together, "[test]")
     install_npm_engines(PLUGINS)
     install(PLUGINS, "-r", PORTABILITY / "requirements.txt", "-r", FLIGHTS / "requirements.txt", "pytest-xdist>=3.6")
-    suites: dict[str, tuple[str | Path, ...]] = {name: (folder, *_BESIDE) if name in CLOUDS else (folder,) for name, folder in packages().items()}
+    suites: dict[str, tuple[str | Path, ...]] = {name: (folder, *_BESIDE) if name in CLOUDS else (folder,) for name, folder in together.items()}
     suites["the portability of pipelines"] = (PORTABILITY, "-k", "docker or s3 or gcs or azure", *_BESIDE)  # the core's tests ran what takes no plugin
     suites["the flights example on clouds"] = (ROOT / "tests" / "clouds",)
     failed = [name for name, suite in suites.items() if call(PLUGINS, "python", "-m", "pytest", *suite) and call(PLUGINS, *_AGAIN, suite[0])]
+    failed += [name for name, folder in packages().items() if name not in together and not test_apart(name, folder)]
     if failed:
         sys.exit(f"Tests failed in {', '.join(failed)}.")
+
+
+def stands_apart(folder: Path) -> bool:
+    """Whether a plugin's libraries and the others' exclude each other, for the reason in that file."""
+    return (folder / "tests" / "own-environment.txt").exists()
+
+
+def test_apart(name: str, folder: Path) -> bool:
+    """Test a plugin in an environment of its own, which is deleted afterwards."""
+    newest = re.search(r'^requires-python = ".*<3\.(\d+)"', (folder / "pyproject.toml").read_text(), re.MULTILINE)
+    if newest and sys.version_info[:2] >= (3, int(newest[1])):
+        print(f"{name} is not tested here: it wants a Python below 3.{newest[1]}.", flush=True)
+        return True
+    environment = ROOT / f".venv-{name}"
+    try:
+        install_plugins(environment, {name: folder}, "[test]")
+        return not (call(environment, "python", "-m", "pytest", folder) and call(environment, *_AGAIN, folder))
+    except SystemExit:  # what cannot be installed is told of with the rest
+        return False
+    finally:
+        shutil.rmtree(environment, ignore_errors=True)
 
 
 def install_plugins(environment: Path, chosen: dict[str, Path], extra: str = "") -> None:

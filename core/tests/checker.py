@@ -22,7 +22,7 @@ from blake3 import blake3
 _RUN_ID = re.compile(r"[0-9a-hjkmnp-tv-z]{26}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
-_TOP = {"format.json", "artifacts", "code", "names", "runs", "cache", "changes", "deployments", "schedules", "tmp", "canary", "clock", "damaged"}
+_TOP = {"format.json", "artifacts", "code", "names", "runs", "cache", "changes", "deployments", "schedules", "ticks", "tmp", "canary", "clock", "damaged"}
 _FINAL = {"completed", "cached", "failed", "skipped", "interrupted", "cancelled"}
 _OF_A_RUN = {"run.json", "plan.json", "started.json", "finished.json", "cancel.json", "engine.json", "graph.json", "failure.json", "heartbeat", "steps"}
 _OF_A_STEP = {"plan.json", "node.json", "outcome.json", "expansion.json", "attempts"}

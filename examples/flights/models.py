@@ -36,3 +36,7 @@ def scores_of(model: ClassifierMixin, table: pd.DataFrame) -> dict[str, float]:
         "accuracy": float(accuracy_score(late, probability > 0.5)),
         "brier": float(brier_score_loss(late, probability)),
     }
+
+
+def auc_of(late: pd.Series, chance: pd.Series) -> float:
+    return float(roc_auc_score(late, chance))

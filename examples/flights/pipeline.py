@@ -15,7 +15,7 @@ import models
 import pandas as pd
 from sklearn.base import ClassifierMixin
 
-from dovetail import Client, Model, ModelStage, get_step_context, log_metadata, log_metrics, log_params, pipeline, step
+from dovetail import Client, Model, ModelStage, PromotionRefused, get_step_context, log_metadata, log_metrics, log_params, pipeline, step
 
 MODEL = "flight_delay"
 CALM = 0.1
@@ -39,7 +39,7 @@ def prepare_planes() -> Annotated[pd.DataFrame, "planes"]:
 
 
 @step
-def validate(month_of_flights: pd.DataFrame, month: int) -> Annotated[dict[str, float], "validation"]:
+def validate(month_of_flights: pd.DataFrame, month: int) -> Annotated[dict[str, float], "month_in_figures"]:
     """Fails the run with everything that is wrong, or reports what the month is like."""
     problems = features.problems_of(month_of_flights, month)
     if problems:
@@ -92,17 +92,15 @@ def compare_months(now: pd.DataFrame, before: pd.DataFrame) -> Annotated[dict[st
 @step
 def promote(scores: dict[str, float], evaluation_data: pd.DataFrame) -> Annotated[bool, "promoted"]:
     """Makes this run's version the one in production, unless the one that is there does as well on the same flights."""
-    candidate = get_step_context().model
+
+    def on_these_flights(version: Any) -> dict[str, float]:
+        return models.scores_of(version.load_artifact("delay_model"), evaluation_data)
+
     try:
-        champion = Client().get_model_version(MODEL, ModelStage.PRODUCTION)
-    except LookupError:
-        log_metadata(beaten="none")
-    else:
-        to_beat = models.scores_of(champion.load_artifact("delay_model"), evaluation_data)
-        log_metadata(beaten=champion.version, to_beat=to_beat)
-        if scores["auc"] <= to_beat["auc"]:
-            return False
-    candidate.promote(ModelStage.PRODUCTION)
+        get_step_context().model.promote(ModelStage.PRODUCTION, require="auc > production.auc", score=on_these_flights)
+    except PromotionRefused as refused:
+        log_metadata(refused=str(refused), gates=refused.evidence["gates"])
+        return False
     return True
 
 

@@ -339,7 +339,7 @@ class TestBoastsOfEnvironments(OrchestratorAs):
 
 class TestBoastsOfSchedules(OrchestratorAs):
     flavor = BoastsOfSchedules
-    caught_by = "test_a_schedule_is_kept_or_refused"
+    caught_by = "test_a_schedule_is_kept_by_the_engine_or_by_the_scheduler"
 
 
 class TestBoastsOfBeingElsewhere(OrchestratorAs):

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +17,11 @@ import pytest
 from dovetail import Client, Schedule
 from dovetail.components import JobGraph
 from dovetail.errors import DefinitionError, NotFound
-from dovetail.execution.scheduling import end_schedule, schedules
+from dovetail.execution.running import header_of
+from dovetail.execution.scheduling import end_schedule, pause_schedule, resume_schedule, schedules
 from dovetail.ledger.collecting import collect
+from dovetail.ledger.runs import RunRecords
+from dovetail.ledger.ticks import Ticks
 from dovetail.ledger.verifying import verify
 
 _FLOW = """
@@ -100,10 +104,75 @@ def test_schedules_are_listed_and_ended(place, make_module, programs: Any) -> No
         end_schedule("p", Client().workspace)
 
 
-def test_an_orchestrator_without_a_clock_refuses_with_the_cure(make_module, monkeypatch) -> None:
+def test_what_an_engine_cannot_keep_is_refused_before_anything_is_made(place, make_module, graph_engine, monkeypatch) -> None:
+    monkeypatch.setattr(graph_engine.GraphEngine, "schedule_problems", lambda self, schedule: ["its clock knows no Mondays."])
+    with pytest.raises(DefinitionError, match=r"(?s)1\. its clock knows no Mondays.*2\. missed='all' is for `dovetail scheduler`, and orchestrator 'graphs'"):
+        make_module(_FLOW).p.schedule(Schedule(cron="0 3 * * *", missed="all"), str(place))
+    assert list(schedules(Client().ledger)) == []
+
+
+def test_a_schedule_of_an_engine_that_is_paused_runs_nothing(place, make_module, tmp_path) -> None:
+    (place / "data").write_text("a")
+    address = make_module(_FLOW).p.schedule(Schedule(cron="0 3 * * *"), str(place))
+    pause_schedule("p", Client().workspace)
+    assert fired(address, tmp_path) == 0
+    assert Client().list_runs() == []
+    resume_schedule("p", Client().workspace)
+    assert fired(address, tmp_path) == 0
+    (run,) = Client().list_runs()
+    assert run.scheduled_for is not None and run.created >= run.scheduled_for
+
+
+def begun_by_the_clock(flow, place) -> RunRecords:
+    """A run that the engine's clock had started and that still goes on."""
+    ledger, plan = Client().ledger, flow.p.plan(str(place))
+    records = ledger.run(plan.run_id)
+    records.begin(header_of(plan), plan.to_json())
+    Ticks(ledger.records, "p").claim(plan.created, {"at": plan.created, "run": plan.run_id}, engine=True)
+    return records
+
+
+def test_an_engine_that_starts_a_run_while_one_goes_on_makes_none(place, make_module, tmp_path) -> None:
+    flow = make_module(_FLOW)
+    address = flow.p.schedule(Schedule(cron="0 3 * * *"), str(place))
+    earlier = begun_by_the_clock(flow, place)
+    assert fired(address, tmp_path) == 0
+    newest = next(Ticks(Client().ledger.records, "p").newest())
+    assert newest["why"] == f"run {earlier.run_id} of the schedule still went on (overlap='skip')"
+    assert [run.id for run in Client().list_runs()] == [earlier.run_id]
+
+
+def test_an_engine_that_starts_a_run_cancels_the_one_that_goes_on_where_it_is_to(place, make_module, tmp_path) -> None:
+    (place / "data").write_text("a")
+    flow = make_module(_FLOW)
+    address = flow.p.schedule(Schedule(cron="0 3 * * *", overlap="cancel"), str(place))
+    earlier = begun_by_the_clock(flow, place)
+
+    def obey() -> None:
+        until = time.monotonic() + 60
+        while not earlier.cancelled() and time.monotonic() < until:
+            time.sleep(0.1)
+        earlier.finish({**(earlier.header() or {}), "status": "cancelled", "ended": time.time(), "steps": {}})
+
+    obeying = threading.Thread(target=obey)
+    obeying.start()
+    assert fired(address, tmp_path) == 0
+    obeying.join()
+    assert [run.status for run in Client().list_runs()] == ["completed", "cancelled"]
+
+
+def test_a_schedule_that_moves_to_a_stack_without_a_clock_is_the_schedulers(place, make_module, monkeypatch, tmp_path) -> None:
+    (place / "data").write_text("a")
+    flow = make_module(_FLOW)
+    address = flow.p.schedule(Schedule(cron="0 3 * * *"), str(place))
+    kept = Path(address).read_text()
     monkeypatch.setenv("DOVETAIL_STACK", "default")
-    with pytest.raises(DefinitionError, match="start `dovetail run` by cron"):
-        make_module(_FLOW).p.schedule(Schedule(cron="0 3 * * *"), ".")
+    flow.p.schedule(Schedule(cron="0 4 * * *"), str(place))
+    assert [(record["cron"], record["kept_by"]) for record in schedules(Client().ledger)] == [("0 4 * * *", "scheduler")]
+    assert not Path(address).exists()
+    Path(address).write_text(kept)
+    assert fired(address, tmp_path) == 0
+    assert Client().list_runs() == []
 
 
 def test_a_cron_that_is_none_is_refused_where_it_is_written() -> None:

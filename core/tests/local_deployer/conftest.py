@@ -36,6 +36,12 @@ class Slow:
         return "done"
 
 
+class Exiting:
+    def predict(self, code):
+        print("no way back", flush=True)
+        os._exit(code)
+
+
 class Unsteady:
     def predict(self, data):
         if data == "exit":

@@ -27,6 +27,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from dovetail.components.model_deployer import Deployment, DeploymentStatus
+from dovetail.components.serving.folder import ServingFolder
 from dovetail.errors import DeploymentError
 from dovetail.local.model_deployer import LocalModelDeployer
 from dovetail.materializers.finder import Materializers
@@ -44,6 +45,10 @@ def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def workers(handle: dict[str, Any]) -> list[dict[str, Any]]:
+    return ServingFolder(Path(handle["folder"])).workers()
 
 
 def frame(rows: int = 60) -> pd.DataFrame:
@@ -156,7 +161,8 @@ def test_nobody_else_can_read_what_a_deployment_keeps(describe: Describe, deploy
     folder = Path(deploy(describe())["folder"])
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
-    assert modes == dict.fromkeys(["server.json", "token", "log", "processes.json"], 0o600)
+    kept = ["server.json", "command.json", "generation-1.json", "token", "log", "current", "processes.json", "workers.json"]
+    assert modes == dict.fromkeys(kept, 0o600)
     token = (folder / "token").read_text()
     assert [file.name for file in folder.iterdir() if token in file.read_text()] == ["token"]
 
@@ -166,7 +172,7 @@ import json, sys, time
 from pathlib import Path
 from dovetail.components.model_deployer import Deployment
 from dovetail.local.model_deployer import LocalModelDeployer
-from dovetail.local.serving_folder import ServingFolder
+from dovetail.components.serving.folder import ServingFolder
 
 given = json.loads(sys.argv[1])
 sys.path.insert(0, given.pop("project"))
@@ -259,12 +265,13 @@ def test_a_server_that_does_not_stop_in_time_is_killed(describe: Describe, deplo
 
 
 def test_a_server_that_hangs_is_not_called_running(describe: Describe, deploy: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dovetail.local.model_deployer._PATIENCE", 0.3)
+    monkeypatch.setattr("dovetail.components.serving.deployer._PATIENCE", 0.3)
     deployer = LocalModelDeployer(stop_timeout=0.2)
     handle = deploy(describe(), deployer)
-    os.kill(handle["processes"][0]["pid"], signal.SIGSTOP)
+    (worker,) = workers(handle)
+    os.kill(worker["pid"], signal.SIGSTOP)
     assert deployer.status(handle) is DeploymentStatus.FAILED
-    os.kill(handle["processes"][0]["pid"], signal.SIGCONT)
+    os.kill(worker["pid"], signal.SIGCONT)
     assert eventually(lambda: deployer.status(handle) is DeploymentStatus.RUNNING)
 
 
@@ -323,9 +330,9 @@ def test_of_a_deployment_on_another_machine_nothing_is_claimed(describe: Describ
 def test_replicas_share_the_port_and_the_work(describe: Describe, deploy: Deploy, servers_of: Servers) -> None:
     deployer = LocalModelDeployer()
     handle = deploy(describe("Where", replicas=3), deployer)
-    pids = {identity["pid"] for identity in handle["processes"]}
+    pids = {identity["pid"] for identity in workers(handle)}
     assert len(pids) == 3
-    assert servers_of() == pids
+    assert servers_of() == pids | {handle["processes"][0]["pid"]}
     answered: set[int] = set()
     deadline = time.monotonic() + 20
     with ThreadPoolExecutor(6) as pool:
@@ -334,6 +341,7 @@ def test_replicas_share_the_port_and_the_work(describe: Describe, deploy: Deploy
     assert answered == pids
     os.kill(min(pids), signal.SIGKILL)
     assert eventually(lambda: deployer.status(handle) is DeploymentStatus.FAILED)
+    assert "has ended by itself (signal SIGKILL)" in deployer.explain(handle)
     assert deployer.predict(handle, None) in pids - {min(pids)}  # the others answer until they are stopped
     deployer.stop(handle)
     assert not servers_of()
@@ -393,7 +401,7 @@ def test_a_server_that_does_not_listen_to_its_withdrawal_is_killed(
 ) -> None:
     module = project / "served_models.py"
     module.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)\n" + module.read_text())
-    monkeypatch.setattr("dovetail.local.serving_launch._WITHDRAWAL", 0.3)
+    monkeypatch.setattr("dovetail.components.serving.launch._WITHDRAWAL", 0.3)
     with pytest.raises(DeploymentError, match="was not healthy in time"):
         LocalModelDeployer(startup_timeout=1.5).start(describe())
     assert eventually(lambda: not servers_of())

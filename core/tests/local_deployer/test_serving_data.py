@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dovetail.local.serving_data import pack, request, unpack
+from dovetail.components.serving.data import pack, request, unpack
 from dovetail.values.encoding import NotEncodable
 
 

@@ -276,3 +276,23 @@ def test_a_step_promotes_by_what_it_has_just_logged() -> None:
     decision = Client().get_model_version("m", "production").decisions[0]
     assert (decision["run"], decision["invocation"]) == (run.id, "decide")
     assert decision["gates"][0]["value"] == 0.9
+
+
+def test_a_step_that_was_refused_is_run_again_once_it_would_lose_against_another() -> None:
+    version(0.9).promote("production")
+
+    @step
+    def decide() -> bool:
+        try:
+            get_step_context().model.promote("production", require="auc > production.auc", score=lambda one: {"auc": 1.0 if one.version > 1 else 2.0})
+        except PromotionRefused:
+            return False
+        return True
+
+    @pipeline(model=Model("m"))
+    def deciding():
+        decide()
+
+    assert [deciding().status.value for _ in range(2)] == ["completed", "cached"]
+    version(0.95).promote("production")
+    assert deciding().status.value == "completed"

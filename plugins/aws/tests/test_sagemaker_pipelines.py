@@ -395,6 +395,12 @@ def test_a_schedule_starts_a_pipeline_of_one_job_at_its_times(make: Make, servic
     assert step["Arguments"]["AppSpecification"]["ContainerArguments"] == TICK.command
 
 
+def test_a_schedule_that_aws_cannot_say_is_refused_before_anything_is_made(make: Make) -> None:
+    (problem,) = make().schedule_problems(Schedule(cron="0 3 13 * FRI"))
+    assert "AWS takes one of both" in problem
+    assert make().schedule_problems(NIGHTLY) == []
+
+
 def test_a_schedule_of_the_same_name_is_replaced_and_can_be_ended(make: Make, s3: Emulator) -> None:
     orchestrator, clock = make(prefix="s2"), asking("scheduler", s3.url)
     first = orchestrator.schedule("diamond", NIGHTLY, graph(TICK))

@@ -179,8 +179,17 @@ def test_a_schedule_that_cannot_be_made_leaves_the_one_that_there_is(google: Goo
     first = at.schedule("tunnel", Schedule("0 * * * *"), graph())
     google.refused.append(("POST .*/schedules", Problem(400, "INVALID_ARGUMENT", "Invalid cron")))
     with pytest.raises(GoogleError, match="Invalid cron"):
-        at.schedule("tunnel", Schedule("0 * * * 9"), graph())
+        at.schedule("tunnel", Schedule("0 * * * 6"), graph())
     assert set(fake.schedules) == {first}
+
+
+@pytest.mark.parametrize("overlap", ["allow", "cancel"])
+def test_runs_of_a_schedule_beside_each_other_are_refused_where_one_may_run_at_a_time(google: GoogleFake, overlap: str) -> None:
+    (problem,) = orchestrator(google).schedule_problems(Schedule("0 * * * *", overlap=overlap))
+    assert f"overlap='{overlap}'" in problem
+    assert "scheduled_at_once" in problem
+    assert orchestrator(google, scheduled_at_once=2).schedule_problems(Schedule("0 * * * *", overlap=overlap)) == []
+    assert orchestrator(google).schedule_problems(Schedule("0 * * * *")) == []
 
 
 def test_a_schedule_is_ended_and_can_be_twice(google: GoogleFake, fake: PipelinesFake) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dovetail.errors import DefinitionError
+from dovetail.errors import DefinitionError, near
 from dovetail.values.imports import load_of_project
 
 MOST_VALUES = 50  # a text with more than these in the reference may say anything
+_NOT_OPTIONS = {"self", "check_fn", "args", "kwargs", "check_kwargs"}
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,17 @@ def named_check(name: str, columns: Sequence[Any], options: Mapping[str, Any]) -
     """A schema that makes one of Pandera's built-in checks of each column."""
     import pandera.pandas as pa
 
+    check = getattr(pa.Check, name)
+    own = [option for option in inspect.signature(check).parameters if option not in _NOT_OPTIONS]
+    known = [*own, *(option for option in inspect.signature(pa.Check.__init__).parameters if option not in _NOT_OPTIONS)]
+    unknown = next((option for option in options if option not in known), None)
+    if unknown is not None:  # Pandera would keep it unread
+        raise DefinitionError(f"Pandera's check '{name}' takes no '{unknown}'. {near(unknown, own)}")
     try:
-        return pa.DataFrameSchema({column: pa.Column(None, getattr(pa.Check, name)(**options), nullable=True) for column in columns})
+        return pa.DataFrameSchema({column: pa.Column(None, check(**options), nullable=True) for column in columns})
     except TypeError as error:
         said = str(error).rpartition(".")[2]
-        raise DefinitionError(f"Pandera's check '{name}' does not take what options= gives it: {said}. Give its arguments there.") from error
+        raise DefinitionError(f"Pandera's check '{name}' cannot be made of {dict(options)}: {said}. Give its arguments in options=.") from error
 
 
 def check_names() -> dict[str, str]:

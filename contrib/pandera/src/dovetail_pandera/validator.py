@@ -104,14 +104,20 @@ def _quality(check: Check, current: Any, told: list[Any]) -> Iterator[Finding]:
     yield Finding(check.label, "missing_share", sum(missing.values()) / current.size)
     for name in current.columns:
         yield Finding(check.label, "missing_share", missing.get(str(name), 0) / len(current), column=str(name))
-    unique = pa.DataFrameSchema(unique=list(current.columns), report_duplicates="exclude_first")
+    unique = pa.DataFrameSchema({"row": pa.Column(int, unique=True, report_duplicates="exclude_first", coerce=True)})
     try:
-        repeated = sum(each.rows or 0 for each in broken_of(unique, current))
+        repeated = sum(each.rows or 0 for each in broken_of(unique, _numbered_by_content(current)))
     except TypeError as error:  # cells that cannot be told apart, such as lists
         yield Finding(check.label, "duplicated_share", None, detail=str(error))
         return
     told.append({"repeated rows": repeated})
     yield Finding(check.label, "duplicated_share", repeated / len(current))
+
+
+def _numbered_by_content(frame: Any) -> Any:
+    """One number for each row, the same for rows that are alike: Pandera leaves missing cells out when it tells which rows are."""
+    columns = [frame.iloc[:, number] for number in range(frame.shape[1])]
+    return frame.groupby(columns, dropna=False, observed=True, sort=False).ngroup().to_frame("row")
 
 
 def _failed(broken: object) -> Verdict:

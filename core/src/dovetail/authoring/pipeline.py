@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, ParamSpec, cast, overload
 
-from dovetail.authoring.progress import printed
+from dovetail.authoring.progress import printed, tell
 from dovetail.authoring.run_config import RunConfig, read_run_config
 from dovetail.authoring.step import make_options
 from dovetail.client.client import Client
@@ -21,6 +21,7 @@ from dovetail.graph.annotations import read_signature
 from dovetail.graph.definition import Options, StepDefinition, importable, source_of
 from dovetail.graph.parameters import check_parameter
 from dovetail.graph.tracing import Traced, bind, current, trace
+from dovetail.ledger import layout
 from dovetail.planning.planner import Planner, Request
 from dovetail.planning.preflight import preflight
 from dovetail.planning.workspace import Workspace, open_workspace
@@ -99,10 +100,11 @@ class Pipeline(Generic[P]):
         return self._prepare(args, kwargs, keep=False)[1]
 
     def schedule(self, schedule: Schedule, /, *args: P.args, **kwargs: P.kwargs) -> str:
-        """Have the stack's orchestrator start runs with these arguments by its own clock; gives what the engine calls the schedule.
+        """Have runs with these arguments start by themselves: by the clock of the stack's orchestrator, or where it has none by `dovetail scheduler`.
 
-        A schedule of this pipeline that there is already is replaced. `dovetail schedules delete` ends it. Raises DefinitionError
-        where the orchestrator has no clock of its own, and what a call would raise before it starts.
+        Gives what the engine calls the schedule, or where it lies in the artifact store. A schedule of this pipeline that there is already
+        is replaced. `dovetail schedules` shows, pauses and ends it. `run_name` may hold `{scheduled}`, the moment of each run in the
+        schedule's time zone. Raises DefinitionError for what the engine's clock cannot keep, and what a call would raise before it starts.
         """
         from dovetail.execution.scheduling import make_schedule
 
@@ -110,7 +112,11 @@ class Pipeline(Generic[P]):
         _check_importable(plan)
         preflight(plan, workspace)
         template = self._run.run_name or f"{self.name}-{{date}}-{{time}}"
-        return str(make_schedule(plan, workspace, schedule, template)["address"])
+        record = make_schedule(plan, workspace, schedule, template)
+        if "address" in record:
+            return str(record["address"])
+        tell(f"Runs of pipeline '{self.name}' are started by `dovetail scheduler --stack {workspace.stack.name}`: let one run.", quiet=self._run.quiet)
+        return workspace.store.uri(layout.schedules(self.name))
 
     def trace(self, *args: Any, **kwargs: Any) -> Traced:
         """The graph of a call. Raises GraphError with every problem."""

@@ -33,6 +33,12 @@ def printed(plan: Plan, *, quiet: bool) -> Iterator[Listener]:
         lines.close()
 
 
+def tell(text: str, *, quiet: bool) -> None:
+    """Say one line, where progress would be shown."""
+    if not quiet and not os.environ.get("DOVETAIL_QUIET"):
+        print(text, file=sys.stderr)
+
+
 class _Lines:
     """A line for each step that ends; on a terminal also one line, redrawn, of what runs now."""
 

@@ -31,7 +31,8 @@ SECTIONS = (
             Command("runs", "dovetail.cli.runs:runs", "List, show, resume, cancel, compare and delete runs."),
             Command("replay", "dovetail.cli.runs:replay", "Run one step of a past run here, with its own inputs and code."),
             Command("cache", "dovetail.cli.cache:cache", "Explain why a step ran."),
-            Command("schedules", "dovetail.cli.schedules:schedules", "List and end what engines start by their own clocks."),
+            Command("schedules", "dovetail.cli.schedules:schedules", "List, show, pause, resume and end schedules."),
+            Command("scheduler", "dovetail.cli.scheduler:scheduler", "Start the runs of schedules that no engine's clock starts."),
             Command("pipelines", "dovetail.cli.pipelines:pipelines", "List pipelines."),
         ),
     ),
@@ -40,6 +41,7 @@ SECTIONS = (
         (
             Command("artifacts", "dovetail.cli.artifacts:artifacts", "List, show, load and compare artifacts."),
             Command("models", "dovetail.cli.models:models", "List, show, compare, approve and promote models."),
+            Command("deployments", "dovetail.cli.deployments:deployments", "List, show and stop what is served, and read its logs."),
             Command("store", "dovetail.cli.store:store", "Verify and clean up an artifact store, and rebuild the index."),
         ),
     ),

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from dovetail.client.models import ModelVersion, RegisteredModel
 from dovetail.client.stack_view import StackView
 from dovetail.client.views import Artifact, Pipeline, Run
-from dovetail.components.orchestrator import GraphOrchestrator
 from dovetail.errors import ConfigurationError, Corrupt, NotFound, near
 from dovetail.execution.finishing import close_if_over
+from dovetail.execution.overlap import graph_of
 from dovetail.execution.scope import current
 from dovetail.ledger import layout
 from dovetail.ledger.ledger import Ledger
@@ -24,7 +24,7 @@ from dovetail.values.model import ModelStage
 from dovetail.values.plan import Status
 
 if TYPE_CHECKING:
-    from dovetail.client.deployments import Deployments, RunningDeployment
+    from dovetail.client.deployments import DeploymentRecords, RunningDeployment
     from dovetail.client.index import Index
     from dovetail.components.job import RunningJob
     from dovetail.stack.store import StackStore
@@ -278,12 +278,11 @@ class Client:
         return ModelVersion(self, name, number, self.ledger.versions.model(name, number) or {})
 
     @property
-    def _deployments(self) -> Deployments:
-        found = self.active_stack.model_deployer
-        if found is None:
-            raise ConfigurationError(f"Stack '{self.workspace.stack.name}' has no model deployer. Add one: dovetail stack update … -d NAME.")
-        deployments: Deployments = found
-        return deployments
+    def _deployments(self) -> DeploymentRecords:
+        from dovetail.client.deployments import DeploymentRecords
+
+        found: DeploymentRecords | None = self.active_stack.model_deployer
+        return DeploymentRecords(self.workspace) if found is None else found
 
     def list_deployments(self) -> list[RunningDeployment]:
         return self._deployments.list_deployments()
@@ -315,12 +314,8 @@ class Client:
 
     def _graph(self, run_id: str, handed: Mapping[str, Any]) -> RunningJob | None:
         """What an engine runs of a run that was handed over to it; None where its plugin is not here."""
-        try:
-            own = open_workspace(snapshot=self.ledger.run(run_id).plan().stack, project=self.workspace.project)
-            orchestrator: Any = own.stack.build("orchestrator")
-        except (ConfigurationError, NotFound):
-            return None
-        return orchestrator.find(handed["address"]) if isinstance(orchestrator, GraphOrchestrator) and "address" in handed else None
+        found: RunningJob | None = graph_of(self.workspace, run_id, handed)
+        return found
 
 
 def _moment(since: datetime | str | None) -> datetime | None:

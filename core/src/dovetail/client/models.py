@@ -10,9 +10,10 @@ from typing import Any
 from dovetail.client.promoting import Promotion, approver, asked_by, policy_of, scored
 from dovetail.client.views import Artifact, Named, Query, Run
 from dovetail.errors import PromotionRefused
-from dovetail.execution.scope import current
+from dovetail.execution.scope import StepScope, current
 from dovetail.planning.readings import model_reading
 from dovetail.values.model import ModelStage, PromotionPolicy, checked_stage
+from dovetail.values.requirement import Requirement
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,6 @@ class ModelVersion:
         """Runs that used it without making it, the newest first."""
         runs: list[Run] = self.query.list_runs(limit=None)
         return [run for run in runs if any(number == self.version and key.rpartition("@")[0] == self.name for key, number in run.header.get("pins", {}).items())]
-
-    def _recorded(self) -> Mapping[str, Any]:
-        """In a step, the version that its own run works on is not read from the ledger yet."""
-        return self.query.ledger.versions.model(self.name, self.version) or self.record
 
     def get_artifact(self, name: str) -> Artifact:
         """Raises NotFound."""
@@ -128,7 +125,7 @@ class ModelVersion:
         `force`: promote all the same, and record what was not kept to. Whoever loses a race decides anew with what won.
         Raises PromotionRefused, ConfigurationError for no stage, NotFound for a version that is gone.
         """
-        wanted, ledger = checked_stage(stage), self.query.ledger
+        wanted, ledger, scope = checked_stage(stage), self.query.ledger, current()
         policy = policy_of(self._recorded(), wanted, PromotionPolicy(tuple([require] if isinstance(require, str) else require), approvals))
 
         def metrics_of(number: int) -> Mapping[str, float]:
@@ -140,15 +137,26 @@ class ModelVersion:
             ledger.versions.promote(self.name, self.version, wanted, promotion.decide)
         except PromotionRefused as error:
             ledger.versions.refuse(self.name, self.version, wanted, str(error), error.evidence)
+            if scope is not None:
+                self._note_held(scope, wanted, policy, error.evidence["held_before"])
             raise
         if "model_registry" in self.query.workspace.stack.components:
             from dovetail.execution.registering import tell_stage
 
             tell_stage(self.query.workspace, self.name, self.version, wanted)
-        scope = current()
         if scope is not None:
             scope.note(model_reading(self.name, wanted, self.version))
         return self
+
+    def _note_held(self, scope: StepScope, wanted: str, policy: PromotionPolicy, held: Mapping[str, int]) -> None:
+        """A step that was refused is run again when what it lost against is another."""
+        named = {wanted, *(Requirement.parse(text).other for text in policy.require)}
+        for stage in named & {"staging", "production"}:
+            scope.note(model_reading(self.name, str(stage), held.get(str(stage))))
+
+    def _recorded(self) -> Mapping[str, Any]:
+        """In a step, the version that its own run works on is not read from the ledger yet."""
+        return self.query.ledger.versions.model(self.name, self.version) or self.record
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ class DataValidator(Component):
 
     def as_check(self, given: Any) -> Check:
         """What stands for an object of the library's own among the checks; for a validator that takes such objects."""
-        raise DefinitionError(f"{self._who} was given {given!r:.80} as a check. Give a name such as 'quality', or Check(…).")
+        raise DefinitionError(f"{_who(self)} was given {given!r:.80} as a check. Give a name such as 'quality', or Check(…).")
 
     def validate(self, reference: Any, current: Any, checks: Iterable[str | Check]) -> Validation:
         """Look at `current`, alone where `reference` is None: frames of pandas, or what has `to_pandas()`.
@@ -77,9 +77,9 @@ class DataValidator(Component):
         Raises DefinitionError, before anything is measured, for a check that it does not know, for an empty frame, and for frames
         with other columns than the reference.
         """
-        asked = [self._asked(each) for each in (checks if isinstance(checks, Iterable) and not isinstance(checks, str) else [checks])]
+        asked = [_check_of(self, each) for each in (checks if isinstance(checks, Iterable) and not isinstance(checks, str) else [checks])]
         before, now = _frame(reference), _frame(current)
-        self._refuse(before, now, asked)
+        _refuse(self, before, now, asked)
         found = self.examine(before, now, asked)
         findings = [_judged(finding, asked) for finding in found.findings]
         findings += [_unmeasured(check, text) for check in asked for text in (*check.require, *check.expect) if not _measured(findings, check, text)]
@@ -89,31 +89,33 @@ class DataValidator(Component):
         html = found.html or validation_page(verdict, findings, by, rows)
         return Validation(verdict, findings, by, html, _plain(found.report), rows)
 
-    @property
-    def _who(self) -> str:
-        return f"Data validator '{self.name or type(self).__name__}'"
 
-    def _asked(self, given: Any) -> Check:
-        return Check(given) if isinstance(given, str) else given if isinstance(given, Check) else self.as_check(given)
+def _who(validator: DataValidator) -> str:
+    return f"Data validator '{validator.name or type(validator).__name__}'"
 
-    def _refuse(self, reference: Any, current: Any, checks: Sequence[Check]) -> None:
-        if not checks:
-            raise DefinitionError(f"{self._who} was given no checks. Name some: {', '.join([*self.portable, *self.own_checks()][:8])}.")
-        for check in checks:
-            if not self.knows(check.name):
-                raise DefinitionError(f"{self._who} has no check '{check.name}'. {near(check.name, [*self.portable, *self.own_checks()])}")
-        labels = [check.label for check in checks]
-        twice = next((label for label in labels if labels.count(label) > 1), None)
-        if twice is not None:
-            raise DefinitionError(f"{self._who} was given two checks called '{twice}'. Tell them apart: Check(…, label='…').")
-        if current is None:
-            raise DefinitionError(f"{self._who} was given no current frame. Call validate(reference, current, checks); the reference alone may be None.")
-        for name, frame in (("reference", reference), ("current", current)):
-            if frame is not None and not len(frame):
-                raise DefinitionError(f"The {name} frame is empty: it has {len(frame.columns)} columns and no row. See why the step that made it gave none.")
-        _refuse_columns(reference, current)
-        for check in checks:
-            _refuse_check(check, reference, current)
+
+def _check_of(validator: DataValidator, given: Any) -> Check:
+    return Check(given) if isinstance(given, str) else given if isinstance(given, Check) else validator.as_check(given)
+
+
+def _refuse(validator: DataValidator, reference: Any, current: Any, checks: Sequence[Check]) -> None:
+    if not checks:
+        raise DefinitionError(f"{_who(validator)} was given no checks. Name some: {', '.join([*validator.portable, *validator.own_checks()][:8])}.")
+    for check in checks:
+        if not validator.knows(check.name):
+            raise DefinitionError(f"{_who(validator)} has no check '{check.name}'. {near(check.name, [*validator.portable, *validator.own_checks()])}")
+    labels = [check.label for check in checks]
+    twice = next((label for label in labels if labels.count(label) > 1), None)
+    if twice is not None:
+        raise DefinitionError(f"{_who(validator)} was given two checks called '{twice}'. Tell them apart: Check(…, label='…').")
+    if current is None:
+        raise DefinitionError(f"{_who(validator)} was given no current frame. Call validate(reference, current, checks); the reference alone may be None.")
+    for name, frame in (("reference", reference), ("current", current)):
+        if frame is not None and not len(frame):
+            raise DefinitionError(f"The {name} frame is empty: it has {len(frame.columns)} columns and no row. See why the step that made it gave none.")
+    _refuse_columns(reference, current)
+    for check in checks:
+        _refuse_check(check, reference, current)
 
 
 def _frame(data: Any) -> Any:
@@ -146,6 +148,8 @@ def _refuse_check(check: Check, reference: Any, current: Any) -> None:
     for name in named:
         if name not in current.columns:
             raise DefinitionError(f"The check '{check.name}' names the column '{name}', which the frame does not have. {near(name, map(str, current.columns))}")
+        if check.name == "regression" and name in (check.target, check.prediction) and current[name].dtype.kind not in "iuf":
+            raise DefinitionError(f"The check 'regression' compares numbers, and the column '{name}' holds {current[name].dtype}. Did you mean 'classification'?")
 
 
 def _names(names: Sequence[str]) -> str:

@@ -9,7 +9,8 @@ from dovetail.values.validation import Finding, Verdict
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1d2330}
-table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4rem .6rem;border-bottom:1px solid #d9dde5;overflow-wrap:anywhere}
+table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4rem .6rem;border-bottom:1px solid #d9dde5;overflow-wrap:break-word}
+.verdict{white-space:nowrap}td:last-child{overflow-wrap:anywhere}
 td.number{font-variant-numeric:tabular-nums;text-align:right}th.number{text-align:right}
 .pass{background:#dff3e4}.warn{background:#fdf0cd}.fail{background:#fbdcdc}.verdict{padding:.1rem .5rem;border-radius:.3rem}
 """

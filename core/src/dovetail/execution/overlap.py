@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from dovetail.components.orchestrator import GraphOrchestrator
@@ -12,15 +13,18 @@ from dovetail.execution.finishing import close_if_over
 from dovetail.ledger.ticks import Ticks
 from dovetail.planning.workspace import Workspace, open_workspace
 
+_BEGINS_WITHIN = 600.0  # seconds from its claim in which a run has begun that will be one
 _LOOKED_AT = 10  # claims, newest first
+_REMEMBERED = 1000  # runs that are over
 _REASON = "the next run of its schedule was due"
 
 
 class Going:
     """Tells the runs of schedules that go on from those that are over; of these each is asked about once."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, clock: Callable[[], float] = time.time) -> None:
         self._workspace = workspace
+        self._clock = clock
         self._over: set[str] = set()
 
     def of(self, ticks: Ticks, *, but: float | None = None) -> list[dict[str, Any]]:
@@ -34,10 +38,13 @@ class Going:
             return False
         records = self._workspace.ledger.run(run_id)
         if records.header() is None:
-            over = ticks.settled(claim["due"]) is not None  # it could not begin, or it was deleted since
+            lost = self._clock() - claim["at"] > _BEGINS_WITHIN
+            over = lost or ticks.settled(claim["due"]) is not None  # it could not begin, or it was deleted since
         else:
             over = close_if_over(self._workspace.ledger, run_id, lambda handed: graph_of(self._workspace, run_id, handed)) is not None
         if over:
+            if len(self._over) > _REMEMBERED:
+                self._over.clear()
             self._over.add(run_id)
         return not over
 

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from dovetail.errors import ConfigurationError, DovetailError, NotFound, StoreError
+from dovetail.errors import ConfigurationError, Corrupt, DovetailError, NotFound, StoreError
 from dovetail.execution.driving import carry_out
 from dovetail.execution.importing import use_package
 from dovetail.execution.overlap import Going, skipped_for
@@ -34,32 +34,27 @@ _POLL = 0.5
 
 def run_scheduled(address: str) -> ExitCode:
     """Make a run of what a schedule keeps, at the moment that the engine's clock chose, and see it to its end."""
-    ledger, record = _read(address)
-    counts = standing(ledger.records.newest(layout.schedules(record["name"])))
-    idle = _idle(record, counts)
+    alone, record = _read(address)
+    now = time.time()
+    claim = {"at": now, "run": layout.new_run_id(now)}
+    idle = _idle(record, standing(alone.ledger.records.newest(layout.schedules(record["name"])))) or _make_room(record, alone, claim)
     if idle:
         print(idle, file=sys.stderr)
         return ExitCode.DONE
-    now = time.time()
-    claim = {"at": now, "run": layout.new_run_id(now)}
-    use_package(ledger.records, record["plan"].get("package"), record["plan"].get("root"), elsewhere=True)
-    plan = _of_tick(Plan.from_json(record["plan"]), record, {**claim, "due": now // 60 * 60}, ledger)
+    use_package(alone.ledger.records, record["plan"].get("package"), record["plan"].get("root"), elsewhere=True)
+    plan = _of_tick(Plan.from_json(record["plan"]), record, {**claim, "due": now // 60 * 60}, alone.ledger)
     workspace = open_workspace(snapshot=plan.stack, project=find_project(Path.cwd()))
-    why = _make_room(record, workspace, claim)
-    if why:
-        print(f"No run of pipeline '{record['name']}' is made: {why}.", file=sys.stderr)
-        return ExitCode.DONE
     begin(plan, workspace)
     return carry_out(plan, workspace)
 
 
-def _read(address: str) -> tuple[Ledger, dict[str, Any]]:
+def _read(address: str) -> tuple[Workspace, dict[str, Any]]:
     flavor, configuration, path = read_store_address(address)
-    ledger = store_alone(flavor, configuration).ledger
-    record = ledger.records.find(path)
+    alone = store_alone(flavor, configuration)
+    record = alone.ledger.records.find(path)
     if record is None:
-        raise ConfigurationError(f"There is no schedule at {path} of {ledger.store.uri('')}. End it at the engine, and make it again.")
-    return ledger, record
+        raise ConfigurationError(f"There is no schedule at {path} of {alone.store.uri('')}. End it at the engine, and make it again.")
+    return alone, record
 
 
 def _idle(record: Mapping[str, Any], counts: Standing | None) -> str | None:
@@ -80,7 +75,7 @@ def _make_room(record: Mapping[str, Any], workspace: Workspace, claim: Mapping[s
     if open_ and overlap == "skip":
         why = skipped_for(open_)
         ticks.claim(claim["at"], {"at": claim["at"], "why": why}, engine=True)
-        return why
+        return f"No run of pipeline '{record['name']}' is made: {why}."
     ticks.claim(claim["at"], claim, engine=True)
     going.cancel(open_)
     until = time.monotonic() + _ENDS_WITHIN
@@ -94,7 +89,8 @@ def run_tick(address: str, due: float) -> ExitCode:
 
     What cannot begin is settled, so that nobody tries again; a store that cannot be reached is tried again by the scheduler.
     """
-    ledger, record = _read(address)
+    alone, record = _read(address)
+    ledger = alone.ledger
     ticks = Ticks(ledger.records, record["name"])
     claim = ticks.find(due)
     if claim is None or "run" not in claim:
@@ -103,7 +99,7 @@ def run_tick(address: str, due: float) -> ExitCode:
         plan, workspace = _made_ready(record, claim, ledger)
         begun = begin(plan, workspace)
     except DovetailError as error:
-        if not isinstance(error, StoreError):
+        if isinstance(error, Corrupt) or not isinstance(error, StoreError):
             ticks.settle(due, {"at": time.time(), "why": str(error)})
         raise
     if not begun:
@@ -115,7 +111,10 @@ def run_tick(address: str, due: float) -> ExitCode:
 def _made_ready(record: Mapping[str, Any], claim: Mapping[str, Any], ledger: Ledger) -> tuple[Plan, Workspace]:
     kept = Plan.from_json(record["plan"])
     here = kept.root is not None and os.path.isdir(kept.root)
-    use_package(ledger.records, kept.package, kept.root)
+    try:
+        use_package(ledger.records, kept.package, kept.root)
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"The code that the schedule of pipeline '{record['name']}' kept is not in the store any more. Schedule it again.") from error
     if here:
         os.chdir(str(kept.root))  # what the pipeline names by relative paths lies there, wherever the scheduler was started
     plan = _of_tick(kept, record, claim, ledger)

@@ -14,13 +14,14 @@ from dovetail.digest import of_bytes
 from dovetail.errors import DefinitionError, NotFound, numbered
 from dovetail.execution.images import provide_images
 from dovetail.execution.jobs import of_the_stack, slug
+from dovetail.execution.launching import schedule_address
 from dovetail.ledger import layout
 from dovetail.ledger.ledger import Ledger
 from dovetail.ledger.schedules import SCHEDULER, each_schedule, living
 from dovetail.planning.workspace import Workspace, open_workspace
 from dovetail.values.plan import Plan
 from dovetail.values.settings import Schedule
-from dovetail.worker import address_of, schedule_arguments
+from dovetail.worker import schedule_arguments
 
 _READABLE = 40  # characters of a pipeline's name in a schedule's
 
@@ -90,11 +91,6 @@ def _graph_of(workspace: Workspace, plan: Plan, number: int) -> JobGraph:
         labels=labels,
     )
     return JobGraph(job.name, plan.pipeline, "", [job], labels=labels)
-
-
-def schedule_address(workspace: Workspace, path: str) -> str:
-    """Of the schedule whose record has that path, for a process that knows nothing else."""
-    return address_of(workspace.stack.components["artifact_store"].flavor, workspace.stack.anchored("artifact_store"), path)
 
 
 def _name_of(workspace: Workspace, pipeline: str) -> str:

@@ -26,7 +26,7 @@ def ticks_after(schedule: Mapping[str, Any], moment: float) -> Iterator[float]:
     cron, zone = _understood(schedule)
     start = datetime.fromtimestamp(int(moment // 60) * 60, zone)
     last = moment
-    for found in _simulator()(schedule["cron"], start):
+    for found in _simulator()(cron.text, start):
         tick = found.timestamp()
         if tick <= last or (cron.wild and not cron.fits(datetime.fromtimestamp(tick, zone))):
             continue  # several times in one gap are one tick, and what begins in the repeated hour is given its first again

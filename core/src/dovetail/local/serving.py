@@ -1,81 +1,54 @@
-"""The server program of a local deployment, one process per replica: `python -m dovetail.local.serving FOLDER LISTENER CONTROL`.
-
-LISTENER is the file number of the listening socket, CONTROL that of a socket to the deploying process. The server writes
-its identity there when it is ready, and ends if CONTROL closes before a byte has come: nothing half-started is left.
-"""
+"""A model that answers messages, as the servers of all deployers have it, whatever they listen with."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import socket
+import dataclasses
 import sys
-import threading
-import time
 import traceback
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dovetail.components.serving.data import library, pack, unpack
 from dovetail.errors import DeploymentError, DovetailError
-from dovetail.local.serving_data import library, pack, unpack
-from dovetail.local.serving_folder import Serving, ServingFolder
-from dovetail.local.serving_http import Endpoint, Refused, say
-from dovetail.values.processes import process_identity
+from dovetail.values.encoding import Json
 
 METHODS = ("predict", "predict_proba")
 
 
-def main() -> None:
-    folder, listener, control = sys.argv[1:]
-    if os.fork():  # what deployed it need not wait for it to end
-        os._exit(0)
-    listening, deployer = socket.socket(fileno=int(listener)), socket.socket(fileno=int(control))
-    for inherited in (listening, deployer):
-        inherited.set_inheritable(False)
-    threading.Thread(target=_end_if_abandoned, args=(deployer,), daemon=True).start()
-    try:
-        _serve(ServingFolder(Path(folder)), listening, deployer)
-    except DovetailError as error:
-        if error.__cause__ is not None:
-            traceback.print_exception(error.__cause__)
-        say(str(error))
-        os._exit(1)
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What a server needs to know. `path`: import folders beyond its own; `timeout`, `grace`: seconds."""
+
+    id: str
+    name: str
+    url: str
+    model: str
+    materializer: str
+    type: str
+    trusted: bool
+    require_token: bool
+    timeout: float
+    grace: float
+    max_request_bytes: int
+    materializers: Mapping[str, str] = field(default_factory=dict)
+    path: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Json]:
+        return {**{f.name: getattr(self, f.name) for f in dataclasses.fields(self)}, "path": list(self.path)}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Serving:
+        return cls(**{**record, "path": tuple(record["path"])})
 
 
-def _end_if_abandoned(deployer: socket.socket) -> None:
-    try:
-        kept = deployer.recv(1)
-    except OSError:
-        kept = b""
-    if not kept:
-        say("ended, since what deployed it ended or gave up before it was healthy")
-        os._exit(1)
+class Refused(Exception):
+    """A request that is answered with `status` and the sentence."""
 
-
-def _serve(folder: ServingFolder, listener: socket.socket, deployer: socket.socket) -> None:
-    serving = folder.serving()
-    signal.signal(signal.SIGTERM, _told_to_stop)
-    model = load_model(serving)
-    endpoint = Endpoint(listener, serving, folder.token(), lambda message: answer(model, message))
-    try:
-        threading.Thread(target=endpoint.serve_forever, args=(0.2,), daemon=True).start()
-        say(f"process {os.getpid()} serves {serving.name!r} at {serving.url}")
-        deployer.sendall(json.dumps(process_identity()).encode() + b"\n")
-        while True:
-            time.sleep(3600)
-    except SystemExit:
-        endpoint.shutdown()
-        listener.close()
-    idle = endpoint.wait_until_idle(serving.grace)
-    say(f"process {os.getpid()} was told to stop" + ("" if idle else "; a request that it was answering is lost"))
-    os._exit(0)  # threads of the model's library do not keep it
-
-
-def _told_to_stop(*_: Any) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise SystemExit
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
 
 
 def load_model(serving: Serving) -> Any:
@@ -99,12 +72,12 @@ def load_model(serving: Serving) -> Any:
     return model
 
 
-def answer(model: Any, message: Mapping[str, Any]) -> dict[str, Any]:
-    """The message that answers; raises Refused where the data cannot be read or the model raises."""
+def answer(model: Any, message: Mapping[str, Any], *, plain: bool = False) -> dict[str, Any]:
+    """The message that answers; raises Refused where the data cannot be read or the model raises. `plain`: no value in it is marked."""
     function = _function(model, message.get("method", "predict"))
     try:
         kind = "frame" if "columns" in message else "rows"
-        data = _suited(model, unpack(message.get("columns", message.get("instances")), message, kind))
+        data = _suited(model, unpack(message.get("columns", message.get("instances")), message, kind, plain=plain))
     except Exception as error:  # numpy and pandas raise of every kind for data that makes no array or frame
         raise Refused(400, f"The data cannot be read: {error}") from error
     try:
@@ -135,7 +108,3 @@ def _suited(model: Any, data: Any) -> Any:
     named = isinstance(data, list) and data and all(isinstance(row, dict) for row in data)
     pandas = library("pandas") if named and hasattr(model, "feature_names_in_") else None
     return data if pandas is None else pandas.DataFrame(data)
-
-
-if __name__ == "__main__":
-    main()

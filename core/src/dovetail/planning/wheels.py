@@ -188,7 +188,7 @@ def unreleased(distribution: str) -> tuple[str, str] | None:
     return _unreleased(distribution, cache_folder())
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=4096)  # more than are in one environment
 def _unreleased(distribution: str, cache: Path) -> tuple[str, str] | None:
     found = installed(distribution)
     if found is None or is_released(found):

@@ -160,6 +160,16 @@ class DataValidatorContract(Contract):
         with pytest.raises(DefinitionError, match=r"'wass'.*Did you mean 'was'"):
             validator.validate(None, numbers, [Check(check, target="wass", prediction="said")])
 
+    def test_errors_of_what_is_no_number_are_refused(self, validator: DataValidator, labels: Any) -> None:
+        with pytest.raises(DefinitionError, match="compares numbers, and the column 'was' holds"):
+            _only(validator, "regression").validate(None, labels, [Check("regression", target="was", prediction="said")])
+
+    def test_predictions_that_are_right_have_no_error(self, validator: DataValidator, numbers: Any) -> None:
+        exact = numbers.assign(said=numbers.was)
+        found = _only(validator, "regression").validate(exact, exact.copy(), [Check("regression", target="was", prediction="said")])
+        wanted = {"mae": 0.0, "rmse": 0.0, "r2": 1.0}
+        assert _given(found, "regression", wanted) == pytest.approx(wanted, abs=1e-6)
+
     # Verdicts
 
     def test_what_is_required_decides(self, validator: DataValidator, frame: Any, labels: Any, numbers: Any) -> None:

@@ -28,7 +28,8 @@ _FOR_ALL = frozenset(
         "test_conditions_hold_or_are_refused",
         "test_a_map_gathers_in_order_or_is_refused",
         "test_a_step_is_retried_or_retries_are_refused",
-        "test_a_schedule_is_kept_or_refused",
+        "test_a_policy_that_its_clock_cannot_keep_is_refused_before_anything_is_made",
+        "test_a_schedule_is_kept_by_the_engine_or_by_the_scheduler",
         "test_a_graph_is_found_again_by_its_address",
         "test_a_graph_that_is_asked_for_again_is_the_one_that_there_is",
     }

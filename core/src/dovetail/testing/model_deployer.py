@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +32,7 @@ _ROWS = [[1, 2], [3, 4.5]]
 
 Handle = Mapping[str, Any]
 Deploy = Callable[..., dict[str, Any]]
+Describe = Callable[..., Deployment]
 
 
 class ModelDeployerContract(Contract):
@@ -42,20 +44,27 @@ class ModelDeployerContract(Contract):
     notices_within: ClassVar[float] = 30.0
 
     @pytest.fixture
-    def deploy(self, deployer: ModelDeployer, tmp_path: Path, project: TrialProject) -> Iterator[Deploy]:
-        """Starts deployments, and ends them after the test."""
-        started: list[dict[str, Any]] = []
+    def describe(self, tmp_path: Path, project: TrialProject) -> Describe:
+        """What is to be deployed: a model that answers rows with their sums, `by` times."""
 
-        def deploy(
+        def describe(
             by: float = 2.0, name: str = "scales", materializer: type[BaseMaterializer] = ScalesMaterializer, **more: Any
-        ) -> dict[str, Any]:
+        ) -> Deployment:
             folder = tmp_path / uuid.uuid4().hex
             model = folder / "data"
             model.mkdir(parents=True)
             saved = Materializers(Registry.load().materializer_specs()).save(Scales(by), str(model), materializer)
-            started.append(
-                deployer.start(Deployment(name, model, saved.materializer, saved.type, "0" * 64, folder / "deployment", **more))
-            )
+            return Deployment(name, model, saved.materializer, saved.type, "0" * 64, folder / "deployment", **more)
+
+        return describe
+
+    @pytest.fixture
+    def deploy(self, deployer: ModelDeployer, describe: Describe) -> Iterator[Deploy]:
+        """Starts deployments, and ends them after the test."""
+        started: list[dict[str, Any]] = []
+
+        def deploy(**described: Any) -> dict[str, Any]:
+            started.append(deployer.start(describe(**described)))
             return started[-1]
 
         yield deploy
@@ -137,6 +146,40 @@ class ModelDeployerContract(Contract):
         deployer.stop(handles[0])
         assert deployer.predict(handles[1], [[1]]) == [3.0]
 
+    def test_an_update_keeps_the_address_and_answers_with_the_new_model(
+        self, deployer: ModelDeployer, deploy: Deploy, describe: Describe
+    ) -> None:
+        before = deploy(by=2.0, name="updated")
+        after = deployer.update(before, describe(by=5.0, name="updated"))
+        try:
+            assert after["url"] == before["url"]
+            assert deployer.status(after) is DeploymentStatus.RUNNING
+            assert deployer.predict(after, [[1, 2]]) == [15.0]
+            assert deployer.status(before) is DeploymentStatus.STOPPED, "what was replaced is said to run still"
+        finally:
+            deployer.stop(after)
+
+    def test_no_request_is_lost_in_an_update(self, deployer: ModelDeployer, deploy: Deploy, describe: Describe) -> None:
+        asking = _Asking(deployer, deploy(by=2.0, name="updated"))
+        with asking:
+            after = deployer.update(asking.handle, describe(by=5.0, name="updated"))
+            try:
+                assert self._eventually(lambda: asking.answers[-1:] == [15.0]), "the new model never answers"
+            finally:
+                asking.done()
+                deployer.stop(after)
+        assert asking.errors == []
+        assert set(asking.answers) == {6.0, 15.0}
+
+    def test_a_model_that_never_gets_healthy_leaves_the_old_one_serving(
+        self, deployer: ModelDeployer, deploy: Deploy, describe: Describe
+    ) -> None:
+        handle = deploy(by=2.0, name="updated")
+        with pytest.raises(DeploymentError, match="the weights do not fit"):
+            deployer.update(handle, describe(name="updated", materializer=BrokenMaterializer))
+        assert deployer.status(handle) is DeploymentStatus.RUNNING
+        assert deployer.predict(handle, _ROWS) == [6.0, 15.0]
+
     def test_replicas_are_started_or_refused(self, deployer: ModelDeployer, deploy: Deploy) -> None:
         try:
             handle = deploy(replicas=2)
@@ -182,6 +225,34 @@ class ModelDeployerContract(Contract):
                 return False
             time.sleep(0.05)
         return True
+
+
+class _Asking(threading.Thread):
+    """Asks the model again and again, by the handle from before an update, while it lasts."""
+
+    def __init__(self, deployer: ModelDeployer, handle: dict[str, Any]) -> None:
+        super().__init__(daemon=True)
+        self.deployer, self.handle = deployer, handle
+        self.answers: list[float] = []
+        self.errors: list[str] = []
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        while not self._over.is_set():
+            try:
+                self.answers += self.deployer.predict(self.handle, [[1, 2]])
+            except DeploymentError as error:
+                self.errors.append(str(error))
+
+    def __enter__(self) -> None:
+        self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.done()
+
+    def done(self) -> None:
+        self._over.set()
+        self.join()
 
 
 def _listens_here(url: str) -> bool:

@@ -275,17 +275,26 @@ class OrchestratorContract(Contract):
         here = f"{socket.gethostname()} {os.getpid()}"
         assert not self._states(trial, Capability.REMOTE) or run.steps["whereabouts"].output.load() != here, "it states REMOTE, and ran in this process"
 
-    def test_a_schedule_is_kept_or_refused(self, trial: Trial, project: TrialProject) -> None:
-        pipeline = project.pipelines.diamond
-        if not self._states(trial, Capability.SCHEDULES):
-            with pytest.raises(DefinitionError, match="has no clock of its own"):
-                trial.schedule(pipeline, Schedule(cron="0 3 * * *"))
-            return
+    def test_a_schedule_is_kept_by_the_engine_or_by_the_scheduler(self, trial: Trial, project: TrialProject) -> None:
+        pipeline, has_clock = project.pipelines.diamond, self._states(trial, Capability.SCHEDULES)
         trial.schedule(pipeline, Schedule(cron="0 3 * * *"))
         address = trial.schedule(pipeline, Schedule(cron="30 4 * * 1", timezone="Europe/Berlin"))
-        assert [(record["cron"], record["address"]) for record in schedules(trial.client.ledger)] == [("30 4 * * 1", address)]
+        assert bool(address) == has_clock, "who has a clock keeps the schedule, and who has none does not"
+        (record,) = schedules(trial.client.ledger)
+        kept = (record["cron"], record["timezone"], record.get("address"), record.get("kept_by"))
+        assert kept == ("30 4 * * 1", "Europe/Berlin", *((address, None) if has_clock else (None, "scheduler")))
         end_schedule(pipeline.name, trial.workspace)
         assert list(schedules(trial.client.ledger)) == []
+
+    def test_a_policy_that_its_clock_cannot_keep_is_refused_before_anything_is_made(self, trial: Trial, project: TrialProject) -> None:
+        pipeline, everything = project.pipelines.diamond, Schedule(cron="0 3 * * *", missed="all")
+        if self._states(trial, Capability.SCHEDULES):
+            with pytest.raises(DefinitionError, match=f"missed='all'.*{self._orchestrator(trial).name}"):
+                trial.schedule(pipeline, everything)
+            assert list(schedules(trial.client.ledger)) == []
+        else:
+            trial.schedule(pipeline, everything)
+            assert [record["missed"] for record in schedules(trial.client.ledger)] == ["all"]
 
     def test_an_environment_is_made_or_refused(self, trial: Trial, project: TrialProject) -> None:
         if not self._refuses(trial, Capability.ENVIRONMENTS, project.pipelines.with_python, "environment"):

@@ -65,9 +65,9 @@ class Trial:
         return Run(self.client, plan.run_id)
 
     def schedule(self, pipeline: Pipeline[Any], schedule: Schedule, /, **parameters: Any) -> str:
-        """What the engine calls the schedule that it keeps of the pipeline."""
+        """What the engine calls the schedule that it keeps of the pipeline; "" where `dovetail scheduler` keeps it."""
         plan = self._planned(pipeline.trace(**parameters), later=True)
-        return str(make_schedule(plan, self.workspace, schedule, f"{pipeline.name}-{{date}}-{{time}}")["address"])
+        return str(make_schedule(plan, self.workspace, schedule, f"{pipeline.name}-{{date}}-{{time}}").get("address", ""))
 
     def _planned(self, traced: Traced, *, later: bool = False) -> Plan:
         plan = Planner(self.workspace, traced, Request(later=later)).plan()

@@ -17,6 +17,7 @@ _FIELDS: tuple[tuple[str, int, int, Mapping[str, int]], ...] = (
     ("day of the week", 0, 7, _DAYS),
 )
 _PART = re.compile(r"(?:(?P<all>\*)|(?P<first>[0-9]{1,2}|[A-Z]{3})(?:-(?P<last>[0-9]{1,2}|[A-Z]{3}))?)(?:/(?P<step>[0-9]{1,2}))?")
+_ONE = re.compile(r"\b(\w+)-\1/\d+")
 _LONGEST = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}  # days of the months that have not 31
 
 
@@ -24,9 +25,10 @@ _LONGEST = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}  # days of the months that have 
 class Cron:
     """`both`: a day has to fit of the month and of the week, as where one of the two begins with '*'; else either is enough.
 
-    `wild`: it follows the clock by the minute or hour, and is no list of times of the day.
+    `wild`: it follows the clock by the minute or hour, and is no list of times of the day. `text`: as cronsim reads it the same.
     """
 
+    text: str
     minutes: frozenset[int]
     hours: frozenset[int]
     days: frozenset[int]
@@ -53,7 +55,8 @@ def read_cron(text: str) -> Cron:
     if both and min(days) > max(_LONGEST.get(month, 31) for month in months):
         raise ValueError("there is no such day in any of its months, so that it would never come")
     wild = fields[0].startswith("*") or fields[1].startswith("*")
-    return Cron(minutes, hours, days, months, frozenset(day % 7 for day in weekdays), both, wild)
+    text = _ONE.sub(r"\1", " ".join(fields))  # which cronsim takes for a range that has no end
+    return Cron(text, minutes, hours, days, months, frozenset(day % 7 for day in weekdays), both, wild)
 
 
 def _read(field: str, name: str, least: int, most: int, names: Mapping[str, int]) -> frozenset[int]:

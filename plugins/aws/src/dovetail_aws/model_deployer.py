@@ -193,7 +193,7 @@ class SageMakerModelDeployer(AwsConnection, ModelDeployer):
         """What the model's method returns for `data`, with the types that it has there."""
         from botocore.exceptions import ClientError
 
-        from dovetail.local.serving_data import request, unpack
+        from dovetail.components.serving.data import request, unpack
         from dovetail.values.encoding import NotEncodable
 
         name = f"Deployment '{handle['name']}'"

@@ -42,6 +42,15 @@ class SageMakerOrchestrator(SageMakerPipelineOptions, GraphOrchestrator):
 
         return scheduled(self, name, schedule, graph)
 
+    def schedule_problems(self, schedule: Schedule) -> list[str]:
+        from dovetail_aws.sagemaker_schedules import aws_cron
+
+        try:
+            aws_cron(schedule.cron)
+        except ConfigurationError as error:
+            return [str(error)]
+        return []
+
     def unschedule(self, address: str) -> None:
         from dovetail_aws.sagemaker_schedules import unscheduled
 

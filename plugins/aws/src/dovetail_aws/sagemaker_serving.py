@@ -16,8 +16,9 @@ from typing import Any
 
 from dovetail.components.model_deployer import Deployment
 from dovetail.local.serving import answer, load_model
-from dovetail.local.serving_folder import Serving
-from dovetail.local.serving_http import Refused, say
+from dovetail.local.serving import Serving
+from dovetail.components.serving.children import say
+from dovetail.local.serving import Refused
 
 MODEL = Path("/opt/ml/model")
 _PORT = "SAGEMAKER_BIND_TO_PORT"

@@ -114,7 +114,7 @@ def _lay_out(
     source = work / "project"
     facts = replace(
         facts, framework=framework, type=saved.type, materializer=saved.materializer, format=saved.format, methods=methods_of(model),
-        digest=known or digest.of_json(manifest.covered()),
+        digest=known or digest.of_json(manifest.covered()), python=f"{sys.version_info.major}.{sys.version_info.minor}",
     )  # fmt: skip
     lay_out_service(source, facts)
     own_code.copy_code(model, cls, code, source / CODE)

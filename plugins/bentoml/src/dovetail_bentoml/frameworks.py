@@ -120,9 +120,9 @@ class _OfTensors:
 
 
 def _array(data: Any) -> Any:
-    import numpy
+    import numpy as np
 
-    return numpy.asarray(data) if isinstance(data, list | tuple) else data
+    return np.asarray(data) if isinstance(data, list | tuple) else data
 
 
 def _numbers(answer: Any) -> Any:

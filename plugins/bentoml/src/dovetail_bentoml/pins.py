@@ -31,8 +31,9 @@ def pinned(model: Any, framework: str, materializer: str, more: Sequence[str], f
 
 def _checked(requirements: Sequence[str]) -> Iterable[str]:
     """A line that is none could be an option of pip, or two lines."""
-    from dovetail.planning.wheels import installed
     from packaging.requirements import InvalidRequirement, Requirement
+
+    from dovetail.planning.wheels import installed
 
     for text in requirements:
         try:

@@ -133,7 +133,7 @@ class VertexModelDeployer(VertexModels, ModelDeployer):
         return DeploymentStatus.RUNNING
 
     def predict(self, handle: Mapping[str, Any], data: Any, method: str = "predict") -> Any:
-        from dovetail.local.serving_data import request, unpack
+        from dovetail.components.serving.data import request, unpack
 
         name = self._of(handle)
         try:

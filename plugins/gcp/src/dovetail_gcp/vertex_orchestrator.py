@@ -175,6 +175,15 @@ class VertexOrchestrator(VertexConnection, GraphOrchestrator):
 
     # -- schedules -----------------------------------------------------------------------------------------------------
 
+    def schedule_problems(self, schedule: Schedule) -> list[str]:
+        if schedule.overlap == "skip" or self.scheduled_at_once > 1:
+            return []
+        problem = (
+            f"overlap={schedule.overlap!r} needs several runs of a schedule at a time, and orchestrator '{self.name}' (flavor {self.flavor}) lets "
+            f"{self.scheduled_at_once}. Set `scheduled_at_once` to 2 or more: dovetail orchestrator update {self.name} --scheduled-at-once 2"
+        )
+        return [problem]
+
     def schedule(self, name: str, schedule: Schedule, graph: JobGraph) -> str:
         """What there is of that name and stack goes once the new one is there, so that there is always one."""
         job = self.pipeline_job(graph)

@@ -42,7 +42,7 @@ class Payload:
     def load(self) -> Any:
         """Raises DeploymentError for what has no predict(), and what the materializer raises."""
         from dovetail.local.serving import load_model
-        from dovetail.local.serving_folder import Serving
+        from dovetail.local.serving import Serving
 
         return load_model(Serving.from_json(self.reading(str(self.folder))))
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from dovetail.local.serving import answer, load_model
-from dovetail.local.serving_folder import Serving
-from dovetail.local.serving_http import Refused
+from dovetail.local.serving import Serving
+from dovetail.local.serving import Refused
 from dovetail_mlflow.flavors import PAYLOAD, READING
 from dovetail_mlflow.model_deployer import SERVING
 

@@ -16,7 +16,8 @@ _SET_PARENT_DEATH_SIGNAL, _SET_CHILD_SUBREAPER = 1, 36  # of prctl(2)
 def say(message: str) -> None:
     """To the log, which nobody is to fail for that is full."""
     with contextlib.suppress(OSError):
-        print(f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ} {message}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ} {message}\n")
+        sys.stderr.flush()
 
 
 class Signals:
@@ -66,12 +67,12 @@ def reap() -> list[tuple[int, int]] | None:
         found.append((pid, os.waitstatus_to_exitcode(status)))
 
 
-def signal_all(groups: set[int], number: int) -> None:
-    """Every process of the groups, and every child of this process."""
+def signal_all(groups: set[int], number: int, *, orphans: bool = True) -> None:
+    """Every process of the groups, and with `orphans` every child of this process."""
     for group in groups:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, number)
-    for pid in _children():
+    for pid in _children() if orphans else ():
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
 

@@ -116,14 +116,15 @@ def _plain(value: Any) -> Any:
     return _plain(value.tolist()) if hasattr(value, "tolist") else value
 
 
-def unpack(data: Any, form: Mapping[str, Any], kind: str) -> Any:
+def unpack(data: Any, form: Mapping[str, Any], kind: str, *, plain: bool = False) -> Any:
     """The value of a message whose form may say another kind than `kind`. Raises TypeError or ValueError with a sentence.
 
-    Where numpy or pandas is missing, an array comes back as nested lists and a frame as a dict of lists.
+    Where numpy or pandas is missing, an array comes back as nested lists and a frame as a dict of lists. `plain`: no value in it is
+    marked, so rows are what they are.
     """
     kind = form.get("kind") or ("array" if kind == "rows" and "dtype" in form else kind)
     if kind == "rows":
-        return decode(data)
+        return data if plain else decode(data)
     if kind == "array":
         return _to_array(data, form)
     if kind not in ("frame", "series"):

@@ -114,7 +114,7 @@ class ProcessModelDeployer(ModelDeployer):
         name = f"Deployment '{deployment.name}'"
         for setting in deployment.settings:
             if setting not in self.settings:
-                flavor = self.flavor or type(self).__name__
+                flavor = self.flavor or type(self).__name__.removesuffix("ModelDeployer").lower()
                 raise DeploymentError(f"{name} sets '{setting}', which the {flavor} model deployer does not know. {near(setting, self.settings)}")
         port: Any = deployment.settings.get("port", self.port)
         timeout: Any = deployment.settings.get("startup_timeout", self.startup_timeout)
@@ -138,7 +138,9 @@ class ProcessModelDeployer(ModelDeployer):
 
         host, port = listener.getsockname()[:2]
         id_, token = secrets.token_hex(8), self.new_token()
-        about: dict[str, Json] = {"name": deployment.name, "id": id_, "url": url_of(host, port), "grace": self.stop_timeout}
+        about: dict[str, Json] = {
+            "name": deployment.name, "id": id_, "url": url_of(host, port), "host": self.host, "grace": self.stop_timeout,
+        }  # fmt: skip
         folder = ServingFolder.create(deployment.folder.absolute() / id_, about, token)
         try:
             folder.write("command.json", json.dumps(list(self.command(deployment, folder, str(host), int(port)))))
@@ -147,7 +149,8 @@ class ProcessModelDeployer(ModelDeployer):
             if isinstance(error, OSError):
                 raise folder.unwritable(deployment.name, error) from error
             raise
-        return folder, {**about, "folder": str(folder.path), "token_required": bool(token)}
+        shared = {key: about[key] for key in ("name", "id", "url")}
+        return folder, {**shared, "folder": str(folder.path), "token_required": bool(token)}
 
     def _launch(self, folder: ServingFolder, handle: dict[str, Any], listener: socket.socket, deadline: float) -> dict[str, Json]:
         from dovetail.components.serving.launch import launch

@@ -1,0 +1,159 @@
+"""The endpoint: `GET /health`, and `POST /predict` with `Authorization: Bearer …`, as a bare ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import threading
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from queue import SimpleQueue
+from typing import Any
+
+from dovetail.components.serving.children import say
+from dovetail.local.serving import Refused, Serving, answer
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+_AT_ONCE = 64  # requests that the model answers at once; more wait their turn
+_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_PATHS = "there are GET /health and POST /predict."
+
+
+class _Gone(Exception):
+    """Whoever asked has hung up."""
+
+
+class Endpoint:
+    """`leaving`: it answers what it is asked, and hangs up after each answer. The model works in threads, so that it always answers."""
+
+    def __init__(self, serving: Serving, token: str, model: Any) -> None:
+        self.serving, self.model = serving, model
+        self.leaving = False
+        self._token = token.encode()
+        self._threads = Threads(_AT_ONCE)
+        self._health = json.dumps({"status": "ok", "deployment": serving.id}).encode()
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        try:
+            status, body = await self._answered(scope, receive)
+        except Refused as refused:
+            say(f"{scope['method']} {scope['path'][:80]!r}: {refused.status} {str(refused)!r}")
+            status, body = refused.status, json.dumps({"error": str(refused)}).encode()
+        except _Gone:
+            return
+        head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        if status == 401:
+            head.append((b"www-authenticate", b"Bearer"))
+        if self.leaving or status == 408:
+            head.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answered(self, scope: Mapping[str, Any], receive: Receive) -> tuple[int, bytes]:
+        method, path = scope["method"], scope["path"]
+        if method == "POST" and path == "/predict":
+            headers = dict(scope["headers"])
+            self._check_token(headers.get(b"authorization", b""))
+            body = await self._body(headers.get(b"content-length", b""), receive)
+            return 200, await self._threads.call(self._predict, body)
+        if method == "GET" and path == "/health":
+            return 200, self._health
+        raise Refused(404 if method in ("GET", "POST") else 501, f"There is no {method} {path[:80]}; {_PATHS}")
+
+    def _check_token(self, given: bytes) -> None:
+        scheme, _, token = given.partition(b" ")
+        right = scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)
+        if self.serving.require_token and not right:
+            raise Refused(401, "The token is missing or wrong; send the header 'Authorization: Bearer <token>'.")
+
+    async def _body(self, length: bytes, receive: Receive) -> bytes:
+        limit = self.serving.max_request_bytes
+        if length and int(length) > limit:
+            raise _too_long(int(length), limit)
+        late = False
+
+        def give_up() -> None:
+            nonlocal late
+            late = True
+            assert task is not None
+            task.cancel()
+
+        task = asyncio.current_task()
+        timer = asyncio.get_running_loop().call_later(self.serving.timeout, give_up)
+        try:
+            return await _received(receive, limit)
+        except asyncio.CancelledError:
+            if not late:
+                raise
+            raise Refused(408, f"The request was not whole within {self.serving.timeout:g} seconds.") from None
+        finally:
+            timer.cancel()
+
+    def _predict(self, body: bytes) -> bytes:
+        try:
+            message = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise Refused(400, f"The request is not JSON: {error}.") from error
+        if not isinstance(message, dict) or ("instances" in message) == ("columns" in message):
+            raise Refused(400, 'The request must be {"instances": [row, …]} or {"columns": {"name": [value, …]}}.')
+        plain = b'"$"' not in body and b"\\u" not in body  # nothing in it is marked, not even by an escape
+        return _encode(answer(self.model, message, plain=plain)).encode()
+
+
+class Threads:
+    """As many threads as were ever busy at once, up to `most`; each call costs a quarter of what it does by an executor of futures."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._started, self._busy = most, 0, 0
+        self._calls: SimpleQueue[tuple[asyncio.Future[Any], Callable[[Any], Any], Any]] = SimpleQueue()
+
+    async def call(self, function: Callable[[Any], Any], given: Any) -> Any:
+        self._busy += 1
+        try:
+            if self._busy > self._started and self._started < self._most:
+                self._started += 1
+                threading.Thread(target=self._work, name=f"predict-{self._started}", daemon=True).start()
+            future = asyncio.get_running_loop().create_future()
+            self._calls.put((future, function, given))
+            return await future
+        finally:
+            self._busy -= 1
+
+    def _work(self) -> None:
+        while True:
+            future, function, given = self._calls.get()
+            try:
+                value, error = function(given), None
+            except BaseException as raised:
+                value, error = None, raised
+            future.get_loop().call_soon_threadsafe(_settle, future, value, error)
+
+
+def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
+    if future.done():
+        return  # whoever asked has hung up
+    if error is None:
+        future.set_result(value)
+    else:
+        future.set_exception(error)
+
+
+async def _received(receive: Receive, limit: int) -> bytes:
+    message = await receive()
+    parts, size = [], 0
+    while True:
+        if message["type"] != "http.request":
+            raise _Gone
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
+            raise _too_long(size, limit)
+        if not message.get("more_body"):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+        message = await receive()
+
+
+def _too_long(size: int, limit: int) -> Refused:
+    return Refused(413, f"The request has {size} bytes, more than the {limit} that are read; send fewer rows.")
