@@ -74,7 +74,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "bench/run.py", *session.posargs)
 
 
-NEEDS_PIP = {"pytorch": ("torch==2.13.0",)}  # a build for the CPU, where pip is told of one and uv is not
+NEEDS_PIP = {"pytorch": ("torch==2.13.0",), "bentoml": ("torch==2.13.0",)}  # a build for the CPU, where pip is told of one and uv is not
 
 
 def _package_sessions(package: Path) -> None:

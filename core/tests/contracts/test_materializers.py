@@ -26,7 +26,9 @@ from dovetail.materializers.paths import PathMaterializer
 from dovetail.materializers.polars_frames import PolarsMaterializer
 from dovetail.materializers.sparse import SparseMaterializer
 from dovetail.materializers.structure import StructureMaterializer
+from dovetail.materializers.validations import ValidationMaterializer
 from dovetail.testing import MaterializerContract
+from dovetail.values.validation import Finding, Validation, Verdict
 from PIL import Image
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -63,6 +65,22 @@ class TestStructures(MaterializerContract):
             decimal.Decimal("1.10"), Colour.RED, Point(1.0, math.inf), Report("a", {"x": 0.5}), range(3), slice(1, None),
             {"frame": pd.DataFrame({"a": [1, 2]}), "array": np.arange(3), "raw": b"\x00"},
         ]  # fmt: skip
+
+
+class TestValidations(MaterializerContract):
+    @pytest.fixture
+    def materializer(self) -> type[BaseMaterializer]:
+        return ValidationMaterializer
+
+    @pytest.fixture
+    def values(self) -> list[Any]:
+        findings = [
+            Finding("drift", "drift", 1e-300, Verdict.WARN, "größe", "drift > 0.05", "it moved"),
+            Finding("regression", "r2", -math.inf, Verdict.FAIL),
+            Finding("own", "unmeasured", None),
+        ]
+        report = {"numbers": [1, 1.5, None], "$": "text", "deep": {"a": [{"b": True}]}}
+        return [Validation(Verdict.FAIL, findings, "acme 1.0", "<html>größe</html>", report, {"current": 3}), Validation(Verdict.PASS, [], "acme 1.0", "", None)]
 
 
 class TestBytes(MaterializerContract):

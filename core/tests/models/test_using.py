@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 import pytest
 
-from dovetail import Client, Model, get_step_context, log_metrics, pipeline, step
+from dovetail import Client, Model, Schedule, get_step_context, log_metrics, pipeline, step
 from dovetail.errors import NotFound
-from dovetail.values.plan import describe
+from dovetail.execution.scheduled import _of_tick
+from dovetail.ledger import layout
+from dovetail.values.plan import Plan, describe
 
 
 @step
@@ -154,3 +157,40 @@ def test_outside_a_run_a_model_is_read_as_it_is_now(two: None) -> None:
     assert (model.number, model.load_artifact("trained_model"), dict(model.metrics)) == (1, {"weight": 2}, {"weight": 2.0})
     assert Model("m").number == 2
     assert model.get_artifact("trained_model").version == 1
+
+
+SCHEDULED = """
+    from typing import Annotated
+    from dovetail import Model, pipeline, step
+
+    @step
+    def train(weight: int) -> Annotated[dict, "trained_model"]:
+        return {"weight": weight}
+
+    @pipeline(model=Model("n"))
+    def training(weight: int):
+        train(weight)
+
+    @step
+    def predict(model: dict, value: int) -> int:
+        return model["weight"] * value
+
+    @pipeline
+    def predicting(value: int = 10):
+        predict(Model("n", version="production").load_artifact("trained_model"), value)
+"""
+
+
+def test_each_run_of_a_schedule_uses_what_is_in_production_then(make_module) -> None:
+    flow = make_module(SCHEDULED)
+    flow.training(2)
+    Client().get_model_version("n", 1).promote("production")
+    flow.predicting.schedule(Schedule("0 3 1 * *"))
+    flow.training(3)
+    Client().get_model_version("n", 2).promote("production")
+    record = next(Client().ledger.records.newest(layout.schedules("predicting")))[1]
+    claim = {"run": layout.new_run_id(), "at": time.time(), "due": time.time()}
+    plan = _of_tick(Plan.from_json(record["plan"]), record, claim, Client().ledger)
+    assert plan.pins == {"n@production": 2}
+    (given,) = [step.node.inputs["model"] for step in plan.steps]
+    assert given["artifact"] == Client().get_model_version("n", 2).get_artifact("trained_model").digest

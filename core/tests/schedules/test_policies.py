@@ -8,6 +8,7 @@ import pytest
 
 from dovetail import Schedule
 from dovetail.execution.scheduling import end_schedule, pause_schedule, resume_schedule
+from dovetail.ledger import layout
 
 HOURLY = "0 * * * *"
 
@@ -63,6 +64,17 @@ def test_an_earlier_run_is_cancelled_and_the_next_begins_when_it_has_ended(sched
     place.end(first)
     place.looks(scheduler, "2026-03-01 02:00:05")
     assert len(place.started) == 2
+
+
+def test_an_earlier_run_is_cancelled_by_whoever_carries_out_the_claim(scheduled: Any) -> None:
+    place = scheduled(Schedule(cron=HOURLY, overlap="cancel"), "2026-03-01 00:30")
+    place.looks(place.scheduler(), "2026-03-01 01:00")
+    (first,) = [claim["run"] for claim in place.ticks.newest()]
+    at = place.at("2026-03-01 02:00")
+    gone = {"pid": 2**22 + 1, "started": "1", "boot": "", "host": "other", "machine": "other", "namespace": ""}
+    place.ticks.claim(at, {"at": at, "schedule": 1, "by": gone, "run": layout.new_run_id(at), "after": [first]})
+    place.looks(place.scheduler(), "2026-03-01 02:00:40")
+    assert place.workspace.ledger.run(first).cancelled()
 
 
 def test_an_earlier_run_that_does_not_end_holds_the_next_up_for_a_minute(scheduled: Any) -> None:

@@ -106,6 +106,10 @@ def test_what_follows_the_clock_comes_in_both_of_the_repeated_hours_and_not_in_t
     assert shown("0 * * * *", "Europe/Berlin", "2026-03-29")[:4] == ["00:00 +0100", "01:00 +0100", "03:00 +0200", "04:00 +0200"]
 
 
+def test_no_minute_is_lost_after_the_clocks_were_changed_by_half_an_hour() -> None:
+    assert shown("*/10 0 * * *", "Australia/Lord_Howe", "2026-04-06") == [f"00:{minute}0 +1030" for minute in range(6)]
+
+
 def test_days_of_the_month_and_of_the_week_are_either_unless_one_begins_with_a_star() -> None:
     start = datetime(2026, 5, 31, 23, 59, tzinfo=timezone.utc).timestamp()
 
@@ -115,6 +119,8 @@ def test_days_of_the_month_and_of_the_week_are_either_unless_one_begins_with_a_s
     assert days("0 0 10 * 1") == [1, 8, 10]
     assert days("0 0 */2 * 1") == [1]
     assert days("0 0 8 * *") == [8]
+    start = datetime(2026, 2, 1, tzinfo=timezone.utc).timestamp()
+    assert days("0 0 30 2 1") == [2, 9]
 
 
 @pytest.mark.parametrize(

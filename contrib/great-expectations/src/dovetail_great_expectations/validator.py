@@ -43,10 +43,9 @@ class GreatExpectationsValidator(DataValidator):
     def examine(self, reference: Any, current: Any, checks: Sequence[Check]) -> Examined:
         numbered = current.reset_index(drop=True)  # rows are told by their index
         findings: list[Finding] = []
-        report: dict[str, Any] = {}
+        report: dict[str, list[Any]] = {}
         for check in checks:
-            report[check.label] = told = []
-            findings += self._findings(reference, numbered, check, told)
+            findings += self._findings(reference, numbered, check, report.setdefault(check.label, []))
         return Examined(findings, report={"checks": report})
 
     def _findings(self, reference: Any, current: Any, check: Check, told: list[Any]) -> Iterator[Finding]:

@@ -37,12 +37,10 @@ def _column(pa: Any, inferred: Any, values: Any, most_values: int) -> Any:
     from pandas.api import types
 
     checks = inferred.checks if types.is_numeric_dtype(values.dtype) else []  # a later day is no broken rule
-    dtype: Any = values.dtype
-    if isinstance(dtype, _categorical()):
-        dtype = "category"  # its categories are a rule of their own
-    if isinstance(values.dtype, _categorical()) or types.is_string_dtype(values.dtype) or types.is_object_dtype(values.dtype):
+    categories = str(values.dtype) == "category"
+    if categories or types.is_string_dtype(values.dtype) or types.is_object_dtype(values.dtype):
         checks = _few(pa, values, most_values)
-    return pa.Column(dtype, checks, nullable=True, coerce=False)
+    return pa.Column("category" if categories else values.dtype, checks, nullable=True, coerce=False)
 
 
 def _few(pa: Any, values: Any, most: int) -> list[Any]:
@@ -53,18 +51,13 @@ def _few(pa: Any, values: Any, most: int) -> list[Any]:
     return [pa.Check.isin(distinct)] if len(distinct) <= most else []
 
 
-def _categorical() -> type:
-    import pandas as pd
-
-    return pd.CategoricalDtype
-
-
 def schema_of(given: Any) -> Any:
     """A schema for pandas of what may be an import string into the project, a schema or a DataFrameModel."""
     import pandera.pandas as pa
 
-    found = load_of_project(given) if isinstance(given, str) else given
-    if isinstance(found, type) and issubclass(found, pa.DataFrameModel):
+    found: Any = load_of_project(given) if isinstance(given, str) else given
+    is_model = isinstance(found, type) and issubclass(found, pa.DataFrameModel)
+    if is_model:
         return found.to_schema()
     if isinstance(found, pa.DataFrameSchema):
         return found
@@ -155,6 +148,6 @@ def _detail(error: Any) -> str:
     cases = error.failure_cases
     rows = _rows(error)
     if rows is None:
-        return f"{_rule(error)}: {str(cases):.80}"
+        return f"{_rule(error)}: {cases!s:.80}"
     first = cases["failure_case"].iloc[0] if "failure_case" in cases.columns and len(cases) else ""
-    return f"{_rule(error)}: {rows} {'row' if rows == 1 else 'rows'}, such as {str(first):.60}"
+    return f"{_rule(error)}: {rows} {'row' if rows == 1 else 'rows'}, such as {first!s:.60}"

@@ -42,11 +42,9 @@ class PanderaValidator(DataValidator):
     def examine(self, reference: Any, current: Any, checks: Sequence[Check]) -> Examined:
         numbered = current.reset_index(drop=True)  # rows are counted by their index
         findings: list[Finding] = []
-        report: dict[str, Any] = {}
+        report: dict[str, list[Any]] = {}
         for check in checks:
-            report[check.label] = told = []
-            for finding in self._findings(reference, numbered, check, told):
-                findings.append(finding)
+            findings += self._findings(reference, numbered, check, report.setdefault(check.label, []))
         return Examined(findings, report={"checks": report})
 
     def _findings(self, reference: Any, current: Any, check: Check, told: list[Any]) -> Iterator[Finding]:
@@ -96,6 +94,7 @@ def _of_rows(check: Check, current: Any, columns: Sequence[Any], told: list[Any]
 def _quality(check: Check, current: Any, told: list[Any]) -> Iterator[Finding]:
     """What breaks the rules that no cell is missing and no row repeated."""
     import pandera.pandas as pa
+
     from dovetail_pandera.schemas import broken_of
 
     schema = pa.DataFrameSchema({name: pa.Column(None, nullable=False) for name in current.columns})

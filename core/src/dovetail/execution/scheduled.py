@@ -22,7 +22,9 @@ from dovetail.ledger import layout
 from dovetail.ledger.ledger import Ledger
 from dovetail.ledger.schedules import Standing, standing
 from dovetail.ledger.ticks import Ticks
+from dovetail.planning.model_inputs import found_anew
 from dovetail.planning.workspace import Workspace, open_workspace
+from dovetail.values.model import pin
 from dovetail.values.names import TICK, fill
 from dovetail.values.plan import Plan
 from dovetail.values.project import find_project
@@ -131,7 +133,9 @@ def _of_tick(plan: Plan, record: Mapping[str, Any], claim: Mapping[str, Any], le
     name = fill("run", record["run_name"], datetime.fromtimestamp(claim["at"], timezone.utc), fields)
     tags = tuple(dict.fromkeys((*plan.tags, "scheduled")))
     models, pins = _pinned_now(plan, ledger)
-    return replace(plan, run_id=claim["run"], run_name=name, created=claim["at"], tags=tags, scheduled_for=claim["due"], models=models, pins=pins)
+    steps = tuple(replace(step, node=found_anew(step.node, lambda model, wanted: pins[pin(model, wanted)], ledger)) for step in plan.steps)
+    fresh = {"run_id": claim["run"], "run_name": name, "created": claim["at"], "scheduled_for": claim["due"]}
+    return replace(plan, **fresh, tags=tags, models=models, pins=pins, steps=steps)
 
 
 def _pinned_now(plan: Plan, ledger: Ledger) -> tuple[Mapping[str, int | None], Mapping[str, int]]:

@@ -201,8 +201,7 @@ class Scheduler:
             self._say(course.standing.name, f"the tick of {self._words(course, due)} skipped: {claim['why']}")
             return True
         if going:
-            self._say(course.standing.name, f"run {', '.join(claim['after'])} cancelled for the tick of {self._words(course, due)} (overlap='cancel')")
-            self._going.cancel(going)
+            self._say(course.standing.name, f"run {', '.join(claim['after'])} is cancelled for the tick of {self._words(course, due)} (overlap='cancel')")
         return True
 
     def _words(self, course: _Course | _Watched, due: float) -> str:
@@ -222,7 +221,8 @@ class Scheduler:
             return
         elif watched.tries < _TRIES:
             watched.tries += 1
-            watched.child = self._start(self._workspace, watched.standing.path, watched.claim["due"], watched.claim["run"])
+            path = f"{layout.schedules(watched.standing.name)}/{watched.claim['schedule']}.json"  # which may have been replaced since
+            watched.child = self._start(self._workspace, path, watched.claim["due"], watched.claim["run"])
             again = "" if watched.own and watched.tries == 1 else " again, since who had claimed it did not begin it"
             self._say(watched.standing.name, f"the tick of {self._words(watched, watched.claim['due'])}: run {watched.claim['run']} is started{again}")
         else:
@@ -255,6 +255,7 @@ class Scheduler:
             return True  # what kept it from beginning may pass
         ids = set(claim.get("after", ()))
         earlier = [each for each in self._going.of(watched.ticks, but=claim["due"]) if each["run"] in ids] if ids else []
+        self._going.cancel(earlier)  # by whoever comes to it, since the claim's maker may have died before
         return bool(earlier) and passed < _ENDS_WITHIN
 
     def _reap(self) -> None:

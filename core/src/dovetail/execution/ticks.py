@@ -13,8 +13,10 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dovetail.errors import ConfigurationError
-from dovetail.values.cron import read_cron
+from dovetail.values.cron import Cron, read_cron
 
+_MINUTE = 60.0
+_QUARTER = 900.0
 _MISSING = "What comes next of a schedule is told by the package cronsim, which is not installed. Run: pip install 'dovetail[scheduler]'."
 
 
@@ -24,17 +26,30 @@ def ticks_after(schedule: Mapping[str, Any], moment: float) -> Iterator[float]:
     Raises ConfigurationError where cronsim or the time zone is not known here, and for a record that says no time.
     """
     cron, zone = _understood(schedule)
-    start = datetime.fromtimestamp(int(moment // 60) * 60, zone)
+    start = int(moment // _MINUTE) * _MINUTE
     last = moment
-    for found in _simulator()(cron.text, start):
-        tick = found.timestamp()
-        if tick <= last or (cron.wild and not cron.fits(datetime.fromtimestamp(tick, zone))):
-            continue  # several times in one gap are one tick, and what begins in the repeated hour is given its first again
-        last = tick
-        yield tick
+    for tick in _each_shown(cron, zone, start) if cron.wild else _times_of_the_day(cron, zone, start):
+        if tick > last:  # several times in one gap are one tick, and what begins in the repeated hour is given its first again
+            last = tick
+            yield tick
 
 
-def _understood(schedule: Mapping[str, Any]) -> tuple[Any, ZoneInfo]:
+def _times_of_the_day(cron: Cron, zone: ZoneInfo, start: float) -> Iterator[float]:
+    return (found.timestamp() for found in _simulator()(cron.text, datetime.fromtimestamp(start, zone)))
+
+
+def _each_shown(cron: Cron, zone: ZoneInfo, start: float) -> Iterator[float]:
+    """Minute by minute, as cronsim passes over the half hour after clocks were changed by one (Australia/Lord_Howe)."""
+    moment = start
+    while True:
+        shown = datetime.fromtimestamp(moment, zone)
+        if cron.fits(shown):
+            yield moment
+        near = cron.fits_day(shown) and shown.hour in cron.hours
+        moment += _MINUTE if near else _QUARTER - moment % _QUARTER  # no clock differs from UTC by other than quarters
+
+
+def _understood(schedule: Mapping[str, Any]) -> tuple[Cron, ZoneInfo]:
     try:
         return read_cron(schedule["cron"]), ZoneInfo(schedule["timezone"])
     except (ZoneInfoNotFoundError, OSError):

@@ -29,10 +29,6 @@ class Standing:
         return str(self.record["name"])
 
     @property
-    def path(self) -> str:
-        return f"{layout.schedules(self.name)}/{self.number}.json"
-
-    @property
     def by_scheduler(self) -> bool:
         """Whether `dovetail scheduler` starts its runs, and no engine."""
         return self.record.get("kept_by") == SCHEDULER

@@ -7,6 +7,7 @@ import json
 import select
 import socket
 import time
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,11 +29,12 @@ class Connections:
 
         self.timeout = timeout
         self._config = uvicorn.Config(
-            self._answer, lifespan="off", ws="none", interface="asgi3", log_config=None, access_log=False, proxy_headers=False,
+            self._answer, http="httptools" if find_spec("httptools") is not None else "h11", lifespan="off", ws="none", interface="asgi3", log_config=None, access_log=False, proxy_headers=False,
             server_header=False, date_header=False, timeout_keep_alive=int(timeout) + 1, h11_max_incomplete_event_size=_HEAD,
         )  # fmt: skip
         self._config.load()
         self._state = ServerState()
+        self._open: set[Any] = self._state.connections
         self._made = type("Connection", (_Guarded, self._config.http_protocol_class), {})
         self._server: asyncio.Server | None = None
 
@@ -57,14 +59,14 @@ class Connections:
             self._server.close()
         until = time.monotonic() + linger
         await asyncio.sleep(_POLL)  # one that was accepted just now is counted by then
-        while self._state.connections and time.monotonic() < until:
+        while self._open and time.monotonic() < until:  # noqa: ASYNC110  # nobody tells when the last one has gone
             await asyncio.sleep(_POLL)
         until = time.monotonic() + grace
-        while self._state.connections and time.monotonic() < until:
-            for connection in list(self._state.connections):
+        while self._open and time.monotonic() < until:
+            for connection in list(self._open):
                 connection.close_if_idle()
             await asyncio.sleep(_POLL)
-        return not any(connection.answering for connection in self._state.connections)
+        return not any(connection.answering for connection in self._open)
 
 
 class _Guarded:

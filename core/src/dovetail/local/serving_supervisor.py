@@ -154,9 +154,13 @@ class Supervisor:
         with theirs:
             inherited = [self.listener.fileno(), theirs.fileno()]
             process = subprocess.Popen(
-                [*command, *map(str, inherited)], stdin=subprocess.DEVNULL, cwd=self.folder.path, pass_fds=inherited,
-                start_new_session=True, preexec_fn=end_with_parent,
-            )  # fmt: skip
+                [*command, *map(str, inherited)],
+                stdin=subprocess.DEVNULL,
+                cwd=self.folder.path,
+                pass_fds=inherited,
+                start_new_session=True,
+                preexec_fn=end_with_parent,  # noqa: PLW1509  # this process has one thread
+            )
         return Worker(process, ours)
 
     def _look_for_update(self) -> None:
@@ -176,8 +180,8 @@ class Supervisor:
         if coming is None:
             return
         if self.current is not None and self._nobody_waits():
-            return self._give_up(coming, "was given up by who asked for it")
-        if not coming.going and coming.all_said("r"):
+            self._give_up(coming, "was given up by who asked for it")
+        elif not coming.going and coming.all_said("r"):
             coming.going = True
             coming.tell(b"g")
         elif coming.going and coming.all_said("s"):
@@ -195,7 +199,8 @@ class Supervisor:
         try:
             self.folder.write("current", str(coming.number))
         except OSError as error:
-            return self._give_up(coming, f"could not be written down in {self.folder.path}: {error.strerror}")
+            self._give_up(coming, f"could not be written down in {self.folder.path}: {error.strerror}")
+            return
         old, self.current, self.coming = self.current, coming, None
         self.folder.forget_end()
         self.folder.note_workers([*self._identities()])

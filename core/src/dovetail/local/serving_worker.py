@@ -52,7 +52,7 @@ def _prepared(serving: Serving, token: str) -> Connections:
 
         made = Connections(serving.timeout)
     except ImportError as error:
-        say(f"{error}: the built-in model deployer serves by uvicorn. Install it: pip install \"dovetail[serve]\"")
+        say(f'{error}: the built-in model deployer serves by uvicorn. Install it: pip install "dovetail[serve]"')
         os._exit(1)
     try:
         made.endpoint = Endpoint(serving, token, load_model(serving))

@@ -16,6 +16,7 @@ from dovetail.ledger import layout
 from dovetail.planning import readings
 from dovetail.planning.code import CodeIdentity, CodeReader
 from dovetail.planning.keys import PYTHON, base_of, key_of, resolve
+from dovetail.planning.model_inputs import found_anew, found_for
 from dovetail.planning.package import Kept, keep_code, runs_elsewhere
 from dovetail.planning.workspace import Workspace, addressed, runs_images, settings_for
 from dovetail.values.encoding import encode
@@ -110,7 +111,7 @@ class Planner:
 
     def _step(self, node: Node, pipeline_options: Mapping[str, Any]) -> PlanStep:
         options = {**pipeline_options, **node.options} if pipeline_options else node.options
-        node = self._with_externals(node)
+        node = found_anew(self._with_externals(node), self._pinned, self._workspace.ledger)
         code, base, uncached = self._base(node, options)
         options = self._with_tracker(options, code)
         warnings = self._warnings(node, options, uncached)
@@ -228,8 +229,7 @@ class Planner:
         if number not in self._externals:
             given = self._live.externals[number]
             if isinstance(given, ModelArtifact):
-                output = self._workspace.ledger.versions.output_of(given.model, self._pinned(given.model, given.version), given.artifact)
-                self._externals[number] = {"artifact": output["digest"], "name": output.get("artifact"), "version": output.get("version")}
+                self._externals[number] = found_for(given, self._pinned, self._workspace.ledger)
                 return self._externals[number]
             self._workspace.ledger.records.format(create=True)
             digest, _ = self._workspace.ledger.artifacts.save(given.value, materializer=given.materializer)
@@ -248,16 +248,16 @@ class Planner:
 
     def _models(self, steps: Iterable[PlanStep], moment: datetime, substitutions: Mapping[str, str]) -> dict[str, int | None]:
         """The versions to work on. One to be claimed is the run's own; what steps use beside it is pinned."""
-        found: dict[str, int | None] = {}
+        models: dict[str, int | None] = {}
         for options in (self._graph.options, *(step.options for step in steps)):
             model = options.get("model")
             if model:
                 name = fill("model", model["name"], moment, substitutions)
                 if model["version"] is None:
-                    found[name] = None
+                    models[name] = None
                 else:
-                    found.setdefault(name, self._pinned(name, model["version"]))
-        return found
+                    models.setdefault(name, self._pinned(name, model["version"]))
+        return models
 
     def _pinned(self, name: str, version: int | str | None) -> int:
         """The version that all of the run sees under that number or stage. Raises NotFound."""

@@ -175,12 +175,12 @@ class DataValidatorContract(Contract):
     def test_what_is_required_decides(self, validator: DataValidator, frame: Any, labels: Any, numbers: Any) -> None:
         check, metric, reference, current = _measurable(validator, frame, labels, numbers)
         verdicts = {
-            Verdict.PASS: {"require": [f"{metric} >= -1000"], "expect": [f"{metric} < 1000"]},
-            Verdict.WARN: {"require": [f"{metric} >= -1000"], "expect": [f"{metric} > 1000"]},
-            Verdict.FAIL: {"require": [f"{metric} > 1000"], "expect": [f"{metric} < 1000"]},
+            Verdict.PASS: (f"{metric} >= -1000", f"{metric} < 1000"),
+            Verdict.WARN: (f"{metric} >= -1000", f"{metric} > 1000"),
+            Verdict.FAIL: (f"{metric} > 1000", f"{metric} < 1000"),
         }
-        for wanted, said in verdicts.items():
-            found = validator.validate(reference, current, [_with(check, **said)])
+        for wanted, (require, expect) in verdicts.items():
+            found = validator.validate(reference, current, [_with(check, require=[require], expect=[expect])])
             of_metric = next(each for each in found.findings if each.metric == metric and each.column is None)
             assert of_metric.verdict is wanted
             assert wanted is Verdict.PASS or of_metric.requirement == f"{metric} > 1000"

@@ -39,9 +39,11 @@ class Cron:
 
     def fits(self, local: datetime) -> bool:
         """Whether that minute of the wall clock is one of its own."""
+        return local.minute in self.minutes and local.hour in self.hours and self.fits_day(local)
+
+    def fits_day(self, local: datetime) -> bool:
         of_month, of_week = local.day in self.days, local.isoweekday() % 7 in self.weekdays
-        day = of_month and of_week if self.both else of_month or of_week
-        return day and local.month in self.months and local.hour in self.hours and local.minute in self.minutes
+        return local.month in self.months and (of_month and of_week if self.both else of_month or of_week)
 
 
 def read_cron(text: str) -> Cron:
@@ -52,8 +54,10 @@ def read_cron(text: str) -> Cron:
         raise ValueError(f"write five fields, minute hour day month weekday{extra}, such as '0 3 * * 1-5'")
     minutes, hours, days, months, weekdays = (_read(field, *about) for field, about in zip(fields, _FIELDS, strict=True))
     both = fields[2].startswith("*") or fields[4].startswith("*")
-    if both and min(days) > max(_LONGEST.get(month, 31) for month in months):
-        raise ValueError("there is no such day in any of its months, so that it would never come")
+    if min(days) > max(_LONGEST.get(month, 31) for month in months):
+        if both:
+            raise ValueError("there is no such day in any of its months, so that it would never come")
+        fields[2] = "*"  # in the text alone: the day of the week is what is left, and cronsim before 2.8 refuses the other
     wild = fields[0].startswith("*") or fields[1].startswith("*")
     text = _ONE.sub(r"\1", " ".join(fields))  # which cronsim takes for a range that has no end
     return Cron(text, minutes, hours, days, months, frozenset(day % 7 for day in weekdays), both, wild)

@@ -15,10 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from dovetail.components.model_deployer import Deployment
-from dovetail.local.serving import answer, load_model
-from dovetail.local.serving import Serving
 from dovetail.components.serving.children import say
-from dovetail.local.serving import Refused
+from dovetail.local.serving import Refused, Serving, answer, load_model
 
 MODEL = Path("/opt/ml/model")
 _PORT = "SAGEMAKER_BIND_TO_PORT"

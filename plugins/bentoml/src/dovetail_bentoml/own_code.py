@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,24 +37,27 @@ def _owned(name: str) -> bool:
 
 
 def _checked(names: Iterable[str]) -> Iterator[str]:
-    import importlib
-
     for name in names:
         if not name.isidentifier():
             raise DefinitionError(f"build_bento's code {name!r} is no name of a top-level module. Write it as it is imported, such as 'flights'.")
-        try:
-            importlib.import_module(name)
-        except ImportError as error:
-            raise DefinitionError(f"build_bento's code {name!r} cannot be imported: {error}. Name a top-level module of the project.") from error
+        if find_spec(name) is None:
+            raise DefinitionError(f"build_bento's code {name!r} cannot be imported. Name a top-level module of the project.")
         yield name
 
 
 def _copy(name: str, target: Path) -> None:
-    module = sys.modules[name]
-    folder = next(iter(getattr(module, "__path__", ())), None)
+    folder, file = _place(name)
     if folder is not None:
         shutil.copytree(folder, target / name, ignore=_NO_CODE, copy_function=shutil.copyfile)
-    elif module.__file__:
-        file = target / f"{module_name(name).replace('.', '/')}.py"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(module.__file__, file)
+    elif file:
+        copied = target / f"{module_name(name).replace('.', '/')}.py"
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copied)
+
+
+def _place(name: str) -> tuple[str | None, str | None]:
+    """A package's folder, else a module's file."""
+    if name == "__main__":
+        return None, sys.modules[name].__file__
+    spec = find_spec(name)
+    return (None, None) if spec is None else (next(iter(spec.submodule_search_locations or ()), None), spec.origin)

@@ -9,7 +9,6 @@ from typing import Any
 
 from dovetail.components import Check, Finding, Verdict
 from dovetail.errors import DefinitionError
-
 from dovetail_evidently.columns import Tasks, classes_of, kind_of, rule_of
 from dovetail_evidently.errors import making
 

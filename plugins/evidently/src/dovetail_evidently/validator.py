@@ -12,7 +12,6 @@ from typing import Any
 from dovetail.components import Check, DataValidator, Examined
 from dovetail.errors import DefinitionError, near
 from dovetail.values.imports import load_object
-
 from dovetail_evidently.asked import Asked, Drift, EvenErrors, Own, Quality, Schema, Scores, untested
 from dovetail_evidently.columns import Tasks, classes_of
 from dovetail_evidently.errors import making, measuring

@@ -52,8 +52,7 @@ def _fetched(address: str) -> str:
 
 
 def _loaded(about: Mapping[str, Any], folder: str) -> Any:
-    from dovetail.local.serving import load_model
-    from dovetail.local.serving import Serving
+    from dovetail.local.serving import Serving, load_model
 
     fields = {name: about[name] for name in ("name", "materializer", "type", "trusted", "materializers")}
     return load_model(Serving(id="", url="", model=folder, require_token=False, timeout=0, grace=0, max_request_bytes=_MOST, **fields))
@@ -61,8 +60,7 @@ def _loaded(about: Mapping[str, Any], folder: str) -> Any:
 
 def answered(model: Any, body: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
     """Status and answer for a request of Vertex AI's form."""
-    from dovetail.local.serving import answer
-    from dovetail.local.serving import Refused
+    from dovetail.local.serving import Refused, answer
 
     instances = body.get("instances")
     if not isinstance(instances, list):

@@ -41,8 +41,7 @@ class Payload:
 
     def load(self) -> Any:
         """Raises DeploymentError for what has no predict(), and what the materializer raises."""
-        from dovetail.local.serving import load_model
-        from dovetail.local.serving import Serving
+        from dovetail.local.serving import Serving, load_model
 
         return load_model(Serving.from_json(self.reading(str(self.folder))))
 

@@ -12,9 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dovetail.local.serving import answer, load_model
-from dovetail.local.serving import Serving
-from dovetail.local.serving import Refused
+from dovetail.local.serving import Refused, Serving, answer, load_model
 from dovetail_mlflow.flavors import PAYLOAD, READING
 from dovetail_mlflow.model_deployer import SERVING
 

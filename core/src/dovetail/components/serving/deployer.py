@@ -99,7 +99,8 @@ class ProcessModelDeployer(ModelDeployer):
 
         self.check_settings(deployment)
         deadline = time.monotonic() + self._timeout(deployment)
-        listener = listen(self.host, deployment.settings.get("port", self.port), deployment.name)
+        port: Any = deployment.settings.get("port", self.port)
+        listener = listen(self.host, port, deployment.name)
         with listener:
             folder, handle = self._prepare(deployment, listener)
             if not self.takes_listener:

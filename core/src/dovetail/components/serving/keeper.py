@@ -36,7 +36,11 @@ class Keeper:
     def run(self) -> None:
         adopt_orphans()
         process = subprocess.Popen(
-            self.folder.command(), stdin=subprocess.DEVNULL, cwd=self.folder.path, start_new_session=True, preexec_fn=end_with_parent
+            self.folder.command(),
+            stdin=subprocess.DEVNULL,
+            cwd=self.folder.path,
+            start_new_session=True,
+            preexec_fn=end_with_parent,  # noqa: PLW1509  # this process has one thread
         )
         self.server = process.pid
         self.folder.note_workers([process_identity(process.pid)])
