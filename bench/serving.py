@@ -11,6 +11,7 @@ import argparse
 import os
 import pickle
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -193,13 +194,14 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
     given = parser.parse_args()
-    rounds, seconds, updates = (2, 0.4, 2) if given.quick else (15, 1.0, 20)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # what was deployed outlives this process, unless it ends it
+    rounds, seconds, updates = (2, 0.4, 2) if given.quick else (9, 0.6, 10)
     with tempfile.TemporaryDirectory() as name, ExitStack() as serving:
         folder = Path(name)
         fitted = model(folder)
         servers = [serving.enter_context(bare(folder)), serving.enter_context(built_in(fitted, folder))]
         tables = {(rows, many): side_by_side(servers, rows, many, rounds, seconds) for rows in (1, 100) for many in (1, 8)}
-        updated = during_updates(fitted, folder, updates, 1.0)
+        updated = during_updates(fitted, folder, updates, 0.5)
     text = report(tables, updated, updates)
     print(text)
     if given.write:

@@ -95,7 +95,9 @@ def test_what_is_promoted_was_better_on_the_same_flights(year: Year) -> None:
 def test_what_serves_is_what_is_in_production_at_the_address_of_the_first_day(year: Year) -> None:
     deployment = Client().get_deployment(MODEL)
     assert deployment.status.value == "running"
-    assert deployment.digest == Client().get_model_version(MODEL, "production").get_artifact("delay_model").digest
+    held = Client().get_model_version(MODEL, "production")
+    assert deployment.digest == held.get_artifact("delay_model").digest
+    assert [each.url for each in held.deployments] == [deployment.url]
     addresses = {run.steps["deploy"].output.load() for run in year.trained.values()}
     assert addresses == {deployment.url}
 

@@ -32,7 +32,7 @@ def test_the_example_runs_and_stops_what_it_says_it_stops(trial: TrialProject) -
     with in_memory(WhylogsValidator()):
         baking = importlib.import_module("baking").baking
         assert baking().status == "completed"
-        with pytest.raises(RunFailed, match=r"drifted_share is 0\\.5") as failed:
+        with pytest.raises(RunFailed, match=r"drifted_share is 0\.5") as failed:
             baking(heavier=20.0)
     steps = {name: step.status.value for name, step in failed.value.run.steps.items()}
     assert steps == {"weigh": "completed", "validate_data": "completed", "gate": "failed", "train": "skipped"}

@@ -90,8 +90,15 @@ def test_a_page_is_made_of_the_findings_where_the_validator_draws_none(plain: An
 def test_frames_of_other_libraries_are_taken_by_their_to_pandas(plain: Any) -> None:
     pl = pytest.importorskip("polars")
     assert judged(plain, pl.from_pandas(FRAME)).metrics == judged(plain).metrics
-    with pytest.raises(DefinitionError, match="A list is no frame"):
-        judged(plain, [1, 2])
+    for other in ([1, 2], FRAME["a"]):
+        with pytest.raises(DefinitionError, match="A (list|Series) is no frame"):
+            judged(plain, other)
+
+
+def test_columns_that_are_named_by_numbers_are_called_by_their_digits(plain: Any) -> None:
+    numbered = FRAME.rename(columns={"a": 0, "b": 1})
+    assert judged(plain, numbered, columns=["1"], require="missing_share.1 < 0.3").broken[0].column == "1"
+    assert list(numbered.columns) == [0, 1]
 
 
 @pytest.mark.parametrize(

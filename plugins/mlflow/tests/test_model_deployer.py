@@ -49,6 +49,10 @@ def deployments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment
 
 
 class TestMlflowModelDeployer(ModelDeployerContract):
+    waived = {
+        "test_no_request_is_lost_in_an_update": "MLflow's server binds its address itself, so the old one has to leave it before the new one comes."
+    }
+
     @pytest.fixture
     def deployer(self) -> MlflowModelDeployer:
         return MlflowModelDeployer()
@@ -56,7 +60,7 @@ class TestMlflowModelDeployer(ModelDeployerContract):
     @pytest.fixture
     def deploy(self, deployments: Deployments, project: Any, request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
         lent: list[dict[str, Any]] = []
-        afresh = "in_the_logs" in request.node.name
+        afresh = any(part in request.node.name for part in ("in_the_logs", "update"))
 
         def deploy(by: float = 2.0, name: str = "scales", materializer: Any = ScalesMaterializer, **more: Any) -> dict[str, Any]:
             lent.append(deployments.get(lent, afresh=afresh, by=by, name=name, materializer=materializer, **more))

@@ -117,7 +117,8 @@ def _quality(check: Check, current: Any, ran: list[running.Ran]) -> Iterator[Fin
 def _scores(check: Check, current: Any, ran: list[running.Ran]) -> Iterator[Finding]:
     names = _SCORES[check.name]
     (asked,) = running.made("SingleDatasetPerformance", {"scorers": list(names)})
-    pair = current[list(dict.fromkeys((check.target, check.prediction)))].assign(row=range(len(current)))  # Deepchecks wants a feature, whatever it is
+    pair = current[list(dict.fromkeys((check.target, check.prediction)))]
+    pair = pair.assign(row=range(len(pair)))  # Deepchecks wants a feature, whatever it is
     kind = "regression" if check.name == "regression" else "multiclass"
     named = Check(check.name, target=check.target, prediction=check.prediction, options={"dataset": {"label_type": kind}})
     done = _run(named, asked, None, pair, ["row"], ran)

@@ -72,7 +72,8 @@ def _violations(check: Check, schema: Any, current: Any, told: list[Any]) -> Ite
 
     broken = broken_of(schema, current)
     told += [vars(each) for each in broken]
-    yield Finding(check.label, "violations", float(len(broken)), _failed(broken), requirement="violations == 0", detail="; ".join(each.detail for each in broken if each.column is None))
+    of_none = "; ".join(each.detail for each in broken if each.column is None)
+    yield Finding(check.label, "violations", float(len(broken)), _failed(broken), requirement="violations == 0", detail=of_none)
     for column in dict.fromkeys(each.column for each in broken if each.column is not None):
         own = [each.detail for each in broken if each.column == column]
         yield Finding(check.label, "violations", float(len(own)), Verdict.FAIL, column, "violations == 0", "; ".join(own))

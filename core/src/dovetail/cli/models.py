@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,7 +39,7 @@ def list_(session: Session, stack: str | None, output: str) -> None:
         numbers = dict(client.ledger.versions.models(name))
         if not numbers:
             continue  # a run claimed a version and died before it was recorded
-        held = {stage: number for number, stage in client.ledger.versions.stages(name).items()}
+        held = {stage: number for number, stage in client.ledger.versions.stages(name).items() if number in numbers}
         newest = max(numbers)
         made = numbers[newest]["at"]
         rows.append(
@@ -163,17 +163,21 @@ def lineage(session: Session, name: str, version: str | None, stack: str | None,
     """Show what made a version, by default the newest, and what came of it: its run's lineage, its stages, and the runs that used it."""
     from dovetail.cli.run_pages import graph
     from dovetail.client.lineage import as_json, lineage_of
+    from dovetail.values.amounts import moment_in_words
 
     found = client_of(session, stack).get_model_version(name, _checked(version) if version is not None else None)
     line = lineage_of(found.run)
+    served = {deployment.name: f"at {deployment.url} since {moment_in_words(deployment.since)}" for deployment in found.deployments}
     users = {run.name: f"{run.pipeline}, {run.status.value}" for run in found.users}
     if output != "table":
-        print_one({"name": name, "version": found.version, "made by": as_json(line), "decisions": found.decisions, "used by": list(users)}, output)
+        print_one({"name": name, "version": found.version, "made by": as_json(line), "decisions": found.decisions, "served by": served, "used by": list(users)}, output)
         return
     click.echo(f"Version {found.version} of model '{shown(name)}', made by run {shown(found.run.name)} of pipeline {shown(line.pipeline)}:")
     for text in graph(line):
         click.echo(f"  {text}")
-    for title, lines in (("stages", [f"{what}  {' · '.join(_facts(said))}" for what, said in map(_decision, reversed(found.decisions))]), ("used by", [f"{run}  ({said})" for run, said in users.items()])):
+    stages = [f"{what}  {' · '.join(_facts(said))}" for what, said in map(_decision, reversed(found.decisions))]
+    others = (("served by", served), ("used by", users))
+    for title, lines in (("stages", stages), *((title, [f"{name}  ({said})" for name, said in told.items()]) for title, told in others)):
         if lines:
             click.echo(f"{title}:")
         for text in lines:
@@ -191,16 +195,34 @@ def _decision(record: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         "by": record.get("by", ""),
         "reason": record.get("reason", ""),
         "forced": "; ".join(record.get("forced", ())),
-        "because": record.get("refused", "").partition(": ")[2],
+        "because": _because(record),
     }
     return what, {name: value for name, value in said.items() if value}
+
+
+def _because(record: Mapping[str, Any]) -> str:
+    """What a refused promotion did not keep to, besides its gates, which say so themselves."""
+    _, _, only = record.get("refused", "").partition(": ")
+    _, *problems = record.get("refused", "").split("\n  ")
+    found = [problem.partition(". ")[2] for problem in problems] or [only]
+    compared = [gate["why"] for gate in record.get("gates", ()) if not gate["kept"] and "bound" in gate]
+    return "; ".join(problem for problem in found if problem not in compared)
+
+
+def _each_apart(decisions: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """By what was decided and when, of which several may have been in one minute."""
+    told: dict[str, dict[str, Any]] = {}
+    for what, said in decisions:
+        count = sum(1 for other in told if other.partition(" (")[0] == what)
+        told[f"{what} ({count + 1})" if count else what] = said
+    return told
 
 
 def _facts(said: Mapping[str, Any]) -> Iterator[str]:
     for name, value in said.items():
         if isinstance(value, Mapping):
             yield from (f"{key}: {each}" for key, each in value.items())
-        elif name != "because" or "gates" not in said:
+        else:
             yield f"{name} {value}"
 
 
@@ -245,12 +267,14 @@ def _page(found: ModelVersion, output: str) -> dict[str, Any]:
         "made": found.created.isoformat(),
         "run": _run_name(found),
         "description": found.description,
+        "license": found.license,
         "tags": list(found.tags),
         "metrics": _metrics(found),
-        "decisions": dict(map(_decision, found.decisions)) if output == "table" else found.decisions,
+        "decisions": _each_apart(map(_decision, found.decisions)) if output == "table" else found.decisions,
         "approvals": [_approval(each) for each in found.approvals] if output == "table" else found.approvals,
     }
     try:
+        page["deployments"] = [deployment.name for deployment in found.deployments]
         page["metadata"] = found.metadata
         page["artifacts"] = {name: f"{each.name}:{each.version}" for name, each in found.artifacts.items()}
     except DovetailError as error:

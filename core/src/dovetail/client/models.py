@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from dovetail.client.deployments import DeploymentRecords, RunningDeployment
 from dovetail.client.promoting import Promotion, approver, asked_by, policy_of, scored
 from dovetail.client.views import Artifact, Named, Query, Run
 from dovetail.errors import PromotionRefused
@@ -44,6 +45,12 @@ class ModelVersion:
     def artifacts(self) -> Mapping[str, Artifact]:
         """Every output of the run that made the version, by output name; of two with one name, the later step's."""
         return Named("artifact", {name: artifact for step in self.run.steps.values() for name, artifact in step.outputs.items()})
+
+    @property
+    def deployments(self) -> list[RunningDeployment]:
+        """What serves it, or served it last under its name; `.status` asks."""
+        found = DeploymentRecords(self.query.workspace).list_deployments()
+        return [deployment for deployment in found if deployment.model == (self.name, self.version)]
 
     @property
     def users(self) -> list[Run]:
@@ -128,8 +135,11 @@ class ModelVersion:
         wanted, ledger, scope = checked_stage(stage), self.query.ledger, current()
         policy = policy_of(self._recorded(), wanted, PromotionPolicy(tuple([require] if isinstance(require, str) else require), approvals))
 
-        def metrics_of(number: int) -> Mapping[str, float]:
-            other = self if number == self.version else ModelVersion(self.query, self.name, number, ledger.versions.model(self.name, number) or {})
+        def metrics_of(number: int) -> Mapping[str, float] | None:
+            record = self.record if number == self.version else ledger.versions.model(self.name, number)
+            if record is None:
+                return None
+            other = self if number == self.version else ModelVersion(self.query, self.name, number, record)
             return scored(score, other, other.metrics) if score is not None else other.metrics
 
         promotion = Promotion(ledger, self.name, self.version, wanted, policy, metrics_of, asked_by(reason), force)
@@ -139,6 +149,7 @@ class ModelVersion:
             ledger.versions.refuse(self.name, self.version, wanted, str(error), error.evidence)
             if scope is not None:
                 self._note_held(scope, wanted, policy, error.evidence["held_before"])
+                self._note_own(scope)
             raise
         if "model_registry" in self.query.workspace.stack.components:
             from dovetail.execution.registering import tell_stage
@@ -146,6 +157,7 @@ class ModelVersion:
             tell_stage(self.query.workspace, self.name, self.version, wanted)
         if scope is not None:
             scope.note(model_reading(self.name, wanted, self.version))
+            self._note_own(scope)
         return self
 
     def _note_held(self, scope: StepScope, wanted: str, policy: PromotionPolicy, held: Mapping[str, int]) -> None:
@@ -153,6 +165,11 @@ class ModelVersion:
         named = {wanted, *(Requirement.parse(text).other for text in policy.require)}
         for stage in named & {"staging", "production"}:
             scope.note(model_reading(self.name, str(stage), held.get(str(stage))))
+
+    def _note_own(self, scope: StepScope) -> None:
+        """A step that decides of its own run's version is run again for the next one, whatever it takes."""
+        if self.record.get("run") == scope.step_run.run_id:
+            scope.note(model_reading(self.name, None, self.version))
 
     def _recorded(self) -> Mapping[str, Any]:
         """In a step, the version that its own run works on is not read from the ledger yet."""

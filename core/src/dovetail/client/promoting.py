@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,12 +12,12 @@ from dovetail.ledger.ledger import Ledger
 from dovetail.values.model import PromotionPolicy
 from dovetail.values.requirement import Requirement
 
-Metrics = Callable[[int], Mapping[str, float]]
+Metrics = Callable[[int], Mapping[str, float] | None]
 
 
 @dataclass
 class Promotion:
-    """One question, decided by what the stages are. `metrics`: those of a version by number; asked once for each."""
+    """One question, decided by what the stages are. `metrics`: those of a version by number, None where it is gone; asked once for each."""
 
     ledger: Ledger
     name: str
@@ -28,7 +27,7 @@ class Promotion:
     metrics: Metrics
     said: Mapping[str, Any]
     force: bool = False
-    _known: dict[int, Mapping[str, float]] = field(default_factory=dict)
+    _known: dict[int, Mapping[str, float] | None] = field(default_factory=dict)
 
     def decide(self, held: Mapping[int, str]) -> dict[str, Any]:
         """What is kept with the new stage. Raises PromotionRefused."""
@@ -47,42 +46,50 @@ class Promotion:
         return {**evidence, **({"forced": problems} if problems else {})}
 
     def _gate(self, gate: Requirement, held: Mapping[int, str]) -> dict[str, Any]:
-        value = self._of(self.version).get(gate.metric)
+        value = (self._of(self.version) or {}).get(gate.metric)
         record: dict[str, Any] = {"require": gate.text, "value": value}
         if gate.other is None:
             kept = gate.holds(value)
             return {**record, "bound": gate.number, "kept": kept, "why": self._why(gate, value, gate.number, kept)}
         number = self._other(gate.other, held)
-        if number is None or number == self.version:
+        if number is None:
             return {**record, "kept": True, "why": f"no other version is in {gate.other}"}
-        against = self._of(number).get(gate.of)
+        against = (self._of(number) or {}).get(gate.of)
         if against is None:
-            why = f"{gate.text}: version {number}, which is in {gate.other}, has no metric '{gate.of}'. {near(gate.of, self._of(number))}".strip()
-            return {**record, "against": number, "kept": False, "why": why}
+            return {**record, "against": number, "kept": False, "why": self._lacking(gate, number)}
         kept = gate.holds(value, against)
         why = self._why(gate, value, gate.bound(against), kept, f" of version {number}")
         return {**record, "bound": gate.bound(against), "against": number, "kept": kept, "why": why}
 
     def _other(self, other: str, held: Mapping[int, str]) -> int | None:
+        """Who is deleted at the moment at which it is promoted may be left in a stage, which nobody holds then."""
         if other.isdecimal():
             return int(other)
-        return max((number for number, stage in held.items() if stage == other), default=None)
+        number = max((number for number, stage in held.items() if stage == other), default=None)
+        return None if number is None or number == self.version or self._of(number) is None else number
+
+    def _lacking(self, gate: Requirement, number: int) -> str:
+        metrics = self._of(number)
+        if metrics is None:
+            return f"{gate.text}: there is no version {number} of the model"
+        where = "" if gate.other == str(number) else f", which is in {gate.other},"
+        return f"{gate.text}: version {number}{where} has no metric '{gate.of}'. {near(gate.of, metrics)}".strip()
 
     def _why(self, gate: Requirement, value: float | None, bound: float, kept: bool, of: str = "") -> str:
         if value is None:
-            known = self._of(self.version)
+            known = self._of(self.version) or {}
             cure = near(gate.metric, known) if known else "Log it in a step of its run: log_metrics(…)."
             return f"{gate.text}: the version has no metric '{gate.metric}'. {cure}"
-        return "" if kept else f"{gate.text}: {gate.metric} is {value:.6g}, and {bound:.6g}{of} is to be kept to"
+        seen, asked = (f"{value:.6g}", f"{bound:.6g}") if f"{value:.6g}" != f"{bound:.6g}" else (f"{value}", f"{bound}")
+        return "" if kept else f"{gate.text}: {gate.metric} is {seen}, and {asked}{of} is to be kept to"
 
-    def _of(self, number: int) -> Mapping[str, float]:
+    def _of(self, number: int) -> Mapping[str, float] | None:
         if number not in self._known:
             self._known[number] = self.metrics(number)
         return self._known[number]
 
     def _counted(self, approvals: list[dict[str, Any]]) -> list[str]:
-        allowed = self.policy.approvers
-        return [record["by"] for record in approvals if record["approves"] == "yes" and (not allowed or record["by"] in allowed)]
+        return [record["by"] for record in approvals if record["approves"] == "yes" and self.policy.counts(record["by"])]
 
     def _unapproved(self, approvals: list[dict[str, Any]]) -> Iterator[str]:
         against = [record["by"] for record in approvals if record["approves"] == "no"]
@@ -120,7 +127,8 @@ def asked_by(reason: str | None) -> dict[str, Any]:
 
 def approver(by: str | None) -> str:
     """Raises ConfigurationError where nobody is named."""
-    person = (by if by is not None else git_identity() or "").strip()
+    said = by if by is not None else git_identity() or ""
+    person = said.strip() if isinstance(said, str) else ""
     if not person or not person.isprintable() or len(person) > 200:
         raise ConfigurationError("An approval is a person's: say whose with --by (by=), such as --by ada@example.org, or set git's user.email.")
     return person
@@ -128,6 +136,8 @@ def approver(by: str | None) -> str:
 
 def git_identity() -> str | None:
     """The user's e-mail address as git knows it."""
+    import subprocess
+
     try:
         told = subprocess.run(["git", "config", "user.email"], capture_output=True, text=True, check=False, timeout=10).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):

@@ -119,11 +119,13 @@ def _refuse(validator: DataValidator, reference: Any, current: Any, checks: Sequ
 
 
 def _frame(data: Any) -> Any:
-    if data is None or hasattr(data, "iloc"):
-        return data
-    if hasattr(data, "to_pandas"):
-        return data.to_pandas()
-    raise DefinitionError(f"A {type(data).__name__} is no frame. Give a pandas frame, or what has to_pandas().")
+    """A frame of pandas whose columns are named by text."""
+    if data is None:
+        return None
+    frame = data if hasattr(data, "iloc") else data.to_pandas() if hasattr(data, "to_pandas") else None
+    if frame is None or not hasattr(frame, "columns"):
+        raise DefinitionError(f"A {type(data).__name__} is no frame. Give a pandas frame, or what has to_pandas().")
+    return frame if all(isinstance(name, str) for name in frame.columns) else frame.rename(columns=str)
 
 
 def _refuse_columns(reference: Any, current: Any) -> None:

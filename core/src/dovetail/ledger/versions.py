@@ -11,6 +11,7 @@ from dovetail.errors import Corrupt, NameRefused, NotFound
 from dovetail.ledger import layout
 from dovetail.ledger.records import Records
 from dovetail.ledger.runs import RunRecords
+from dovetail.values.names import folded
 
 _EXCLUSIVE = ("staging", "production")
 Decide = Callable[[Mapping[int, str]], Mapping[str, Any]]
@@ -164,7 +165,7 @@ class Versions:
         said: dict[tuple[str, str], dict[str, Any]] = {}
         for _, record in reversed(list(self._records.newest(layout.model_approvals(name)))):
             if record["version"] == version and stage in (None, record["stage"]):
-                said[record["by"], record["stage"]] = record
+                said[folded(record["by"]), record["stage"]] = record
         return list(said.values())
 
     def outputs(self, name: str, version: int) -> dict[str, dict[str, Any]]:
@@ -193,7 +194,7 @@ class Versions:
             if int(version) not in numbers:
                 raise NotFound(f"version of model '{name}'", str(version), map(str, numbers))
             return int(version)
-        held = [number for number, stage in self.stages(name).items() if stage == version]
+        held = [number for number, stage in self.stages(name).items() if stage == version and number in numbers]
         if not held:
             cure = f"Promote one: dovetail models promote {name} {numbers[-1]} {version}."
             raise NotFound(f"version of model '{name}' in stage", version, (), cure)

@@ -16,7 +16,7 @@ NumberOf = Callable[[str, Any], int]  # of a version, by the model's name and th
 def found_for(wanted: ModelArtifact, number_of: NumberOf, ledger: Ledger) -> Input:
     """The artifact, with what it was found by. Raises NotFound."""
     output = ledger.versions.output_of(wanted.model, number_of(wanted.model, wanted.version), wanted.artifact)
-    return {"artifact": output["digest"], "name": output.get("artifact"), "version": output.get("version"), "model": dataclasses.asdict(wanted)}
+    return {"artifact": output["digest"], "name": output.get("artifact"), "version": output.get("version"), "model": wanted.to_json()}
 
 
 def found_anew(node: Node, number_of: NumberOf, ledger: Ledger) -> Node:

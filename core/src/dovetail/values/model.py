@@ -5,10 +5,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from dovetail.errors import ConfigurationError, DefinitionError, near
-from dovetail.values.names import check_template
+from dovetail.values.names import check_template, folded
 from dovetail.values.requirement import Requirement
 
 
@@ -52,13 +52,20 @@ class PromotionPolicy:
             Requirement.parse(text)
         if type(self.approvals) is not int or self.approvals < 0:
             raise DefinitionError(f"PromotionPolicy(approvals={self.approvals!r}) is no number of people.")
-        if self.approvers and self.approvals > len(set(self.approvers)):
-            raise DefinitionError(f"PromotionPolicy(approvals={self.approvals}) asks for more approvals than its {len(set(self.approvers))} approvers can give.")
+        people = len(set(map(folded, self.approvers)))
+        if self.approvers and self.approvals > people:
+            raise DefinitionError(f"PromotionPolicy(approvals={self.approvals}) asks for more approvals than its {people} approvers can give.")
 
     def and_also(self, other: PromotionPolicy) -> PromotionPolicy:
         """Both policies at once."""
-        approvers = tuple(name for name in self.approvers if name in other.approvers) if self.approvers and other.approvers else self.approvers or other.approvers
+        approvers = tuple(name for name in self.approvers or other.approvers if other.counts(name) and self.counts(name))
+        if (self.approvers or other.approvers) and not approvers:
+            raise DefinitionError("Two policies cannot be kept to at once: nobody is an approver of both.")
         return PromotionPolicy(tuple(dict.fromkeys((*self.require, *other.require))), max(self.approvals, other.approvals), approvers)
+
+    def counts(self, person: str) -> bool:
+        """Whether their approval does."""
+        return not self.approvers or folded(person) in map(folded, self.approvers)
 
     def to_json(self) -> dict[str, Any]:
         return {"require": list(self.require), "approvals": self.approvals, "approvers": list(self.approvers)}
@@ -79,7 +86,7 @@ class ModelSpec:
     def __post_init__(self) -> None:
         check_template("model", self.name)
         object.__setattr__(self, "tags", tuple(self.tags))
-        if isinstance(self.version, str) and self.version not in STAGES and not self.version.isdecimal():
+        if not (self.version is None or self.version in STAGES or _is_number(self.version)):
             raise DefinitionError(f"Model version {self.version!r} is neither a number nor a stage; stages are {', '.join(STAGES)}.")
         policies = {checked_stage(stage): _policy(policy) for stage, policy in self.promotion.items()}
         object.__setattr__(self, "promotion", policies)
@@ -95,6 +102,10 @@ class ModelSpec:
         return self.version.value if isinstance(self.version, ModelStage) else self.version
 
 
+def _is_number(version: object) -> bool:
+    return version.isdecimal() if isinstance(version, str) else type(version) is int and version > 0
+
+
 def _policy(said: PromotionPolicy | Mapping[str, Any]) -> PromotionPolicy:
     """Also as a file of configuration says it."""
     return said if isinstance(said, PromotionPolicy) else PromotionPolicy(**said)
@@ -105,10 +116,39 @@ def pin(name: str, version: int | str | None) -> str:
     return f"{name}@{version or 'newest'}"
 
 
-@dataclass(frozen=True)
 class ModelArtifact:
-    """An artifact of a model version, by the output's name, to be found when the pipeline is planned. `version`: a number, a stage, or None for the newest."""
+    """An artifact of a model version, by the output's name, to be found when the pipeline is planned. `version`: a number, a stage, or None for the newest.
 
-    model: str
-    version: int | str | None
-    artifact: str
+    No dataclass, since those are parameters, and this is what a parameter cannot hold.
+    """
+
+    __slots__ = ("artifact", "model", "version")
+
+    def __init__(self, model: str, version: int | str | None, artifact: str) -> None:
+        self.model = model
+        self.version = version
+        self.artifact = artifact
+
+    def to_json(self) -> dict[str, Any]:
+        return {"model": self.model, "version": self.version, "artifact": self.artifact}
+
+    def __repr__(self) -> str:
+        return f"<artifact '{self.artifact}' of model '{self.model}' in {self.version or 'its newest version'}>"
+
+    def _problem(self, what: str) -> str:
+        which = repr(self)[1:-1]
+        return f"The {which} {what} while the pipeline is traced: give it to a step, as an argument of its own, which gets its value."
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise DefinitionError(self._problem("has no value"))
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(self._problem(f"has no attribute '{name}'"))
+
+    def __bool__(self) -> NoReturn:  # noqa: PLE0304  # it always raises
+        self._refuse()
+
+    def __str__(self) -> NoReturn:  # noqa: PLE0307  # it always raises
+        self._refuse()
+
+    __format__ = __len__ = __iter__ = __contains__ = __getitem__ = __call__ = _refuse

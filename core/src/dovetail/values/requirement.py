@@ -51,6 +51,8 @@ class Requirement:
                 "'auc >= 0.8', 'auc >= production.auc', 'auc > production.auc + 0.01', 'brier <= production.brier * 0.95'."
             )
         number = float(found["number"] or found["by"] or 0.0)
+        if math.isinf(number):
+            raise DefinitionError(f"{text!r} is no requirement, since its number is too large for any to be compared with.")
         said = " ".join(text.split())
         return cls(said, found["metric"], found["relation"], number, found["other"], found["of"] or "", found["change"] or "+")
 
@@ -64,5 +66,6 @@ class Requirement:
         return other * self.number if self.change == "*" else other - self.number if self.change == "-" else other + self.number
 
     def holds(self, value: float | None, other: float | None = None) -> bool:
-        """What is not there or is no number keeps to nothing."""
-        return value is not None and not math.isnan(value) and _RELATIONS[self.relation](value, self.bound(other))
+        """What is not there or is no finite number keeps to nothing."""
+        bound = self.bound(other)
+        return value is not None and math.isfinite(value) and not math.isnan(bound) and _RELATIONS[self.relation](value, bound)
