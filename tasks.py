@@ -1,11 +1,12 @@
 """One command for each thing that one does from a clone; needs Python 3.10 or newer with pip, nothing else.
 
     python3 tasks.py flights     set everything up and run the main example on real data
+    python3 tasks.py year        the same through a whole year: watched, trained anew, served; draws year.png
     python3 tasks.py test        set everything up and pass the checks and tests, the plugins' too
     python3 tasks.py setup       only make the environment .venv, with dovetail and what the examples and tests need
     python3 tasks.py setup mlflow wandb        the same with these plugins of plugins/ and contrib/
 
-`flights` and `test` hand further arguments on: `python3 tasks.py flights --month 3`, `python3 tasks.py test -k cache`.
+`flights`, `year` and `test` hand further arguments on: `python3 tasks.py flights --month 3`, `python3 tasks.py test -k cache`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -23,6 +25,7 @@ PLACE = "Scripts" if os.name == "nt" else "bin"
 SUFFIX = ".exe" if os.name == "nt" else ""
 CORE = ROOT / ".venv"  # dovetail with no plugin but its own
 PLUGINS = ROOT / ".venv-plugins"  # dovetail with every plugin that can be beside the others, as they have to get along
+YEAR = ROOT / ".venv-year"  # dovetail with what watches the data of a year
 FLIGHTS = ROOT / "examples" / "flights"
 PORTABILITY = ROOT / "tests" / "portability"
 _AGAIN = ("python", "-m", "pytest", "--last-failed", "--last-failed-no-failures", "none")  # once more, what failed on a busy machine
@@ -42,13 +45,19 @@ def run(environment: Path, name: str, *arguments: str | Path) -> None:
         sys.exit(code)
 
 
-def call(environment: Path, name: str, *arguments: str | Path) -> int:
-    """Run a program in the clone's root, its environment's programs first; gives its exit code."""
+def call(environment: Path, name: str, *arguments: str | Path, whole: bool = False) -> int:
+    """Run a program in the clone's root, its environment's programs first; gives its exit code. `whole`: print what it says when it has ended."""
     command = [program(environment, name), *arguments]
-    print("$", " ".join(str(Path(part).relative_to(ROOT) if str(part).startswith(str(ROOT)) else part) for part in command), flush=True)
+    shown = " ".join(str(Path(part).relative_to(ROOT) if str(part).startswith(str(ROOT)) else part) for part in command)
+    if not whole:
+        print("$", shown, flush=True)
     path = os.pathsep.join((str(environment / PLACE), os.environ.get("PATH", "")))
     environ = {**os.environ, "PATH": path, "VIRTUAL_ENV": str(environment)}
-    return subprocess.run([str(part) for part in command], cwd=ROOT, check=False, env=environ).returncode
+    out = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} if whole else {}
+    done = subprocess.run([str(part) for part in command], cwd=ROOT, check=False, env=environ, text=True, errors="replace", **out)
+    if whole:
+        print(f"$ {shown}\n{done.stdout}", flush=True)
+    return done.returncode
 
 
 def install(environment: Path, *arguments: str | Path) -> None:
@@ -68,6 +77,13 @@ def packages() -> dict[str, Path]:
 def flights(*arguments: str) -> None:
     install(CORE, "-r", FLIGHTS / "requirements.txt")
     run(CORE, "python", FLIGHTS / "pipeline.py", *arguments)
+
+
+def year(*arguments: str) -> None:
+    install(YEAR, "-e", ROOT / "plugins" / "evidently", "-r", FLIGHTS / "requirements-year.txt")
+    run(YEAR, "dovetail", "stack", "apply", FLIGHTS / "stacks" / "monitored.yaml")
+    os.environ["DOVETAIL_STACK"] = "monitored"
+    run(YEAR, "python", FLIGHTS / "year.py", *arguments)
 
 
 def test(*arguments: str) -> None:
@@ -122,14 +138,21 @@ def test_plugins() -> None:
     together = {name: folder for name, folder in packages().items() if not stands_apart(folder)}
     install_plugins(PLUGINS, together, "[test]")
     install_npm_engines(PLUGINS)
-    install(PLUGINS, "-r", PORTABILITY / "requirements.txt", "-r", FLIGHTS / "requirements.txt", "pytest-xdist>=3.6")
-    suites: dict[str, tuple[str | Path, ...]] = {name: (folder, *_BESIDE) if name in CLOUDS else (folder,) for name, folder in together.items()}
-    suites["the portability of pipelines"] = (PORTABILITY, "-k", "docker or s3 or gcs or azure", *_BESIDE)  # the core's tests ran what takes no plugin
-    suites["the flights example on clouds"] = (ROOT / "tests" / "clouds",)
-    failed = [name for name, suite in suites.items() if call(PLUGINS, "python", "-m", "pytest", *suite) and call(PLUGINS, *_AGAIN, suite[0])]
-    failed += [name for name, folder in packages().items() if name not in together and not test_apart(name, folder)]
-    if failed:
-        sys.exit(f"Tests failed in {', '.join(failed)}.")
+    install(PLUGINS, "-r", PORTABILITY / "requirements.txt", "-r", FLIGHTS / "requirements-year.txt", "pytest-xdist>=3.6")
+    by_two: dict[str, tuple[str | Path, ...]] = {name: (folder, *_BESIDE) for name, folder in together.items() if name in CLOUDS}
+    by_two["the portability of pipelines"] = (PORTABILITY, "-k", "docker or s3 or gcs or azure", *_BESIDE)  # the core's tests ran what takes no plugin
+    by_two["the flights example on clouds"] = (ROOT / "tests" / "clouds",)
+    failed = {name: suite[0] for name, suite in by_two.items() if call(PLUGINS, "python", "-m", "pytest", *suite)}
+    apart = [name for name in packages() if name not in together]
+    beside: dict[str, Path] = {"the flights example through a year": ROOT / "tests" / "year", **{name: folder for name, folder in together.items() if name not in CLOUDS}}
+    with ThreadPoolExecutor(2) as pool:  # suites, side by side
+        those_apart = [pool.submit(test_apart, name, packages()[name]) for name in apart]
+        others = {name: pool.submit(call, PLUGINS, "python", "-m", "pytest", folder, whole=True) for name, folder in beside.items()}
+    failed |= {name: beside[name] for name, code in others.items() if code.result()}
+    left = [name for name, folder in failed.items() if call(PLUGINS, *_AGAIN, folder)]
+    left += [name for name, passed in zip(apart, those_apart, strict=True) if not passed.result()]
+    if left:
+        sys.exit(f"Tests failed in {', '.join(left)}.")
 
 
 def stands_apart(folder: Path) -> bool:
@@ -146,7 +169,7 @@ def test_apart(name: str, folder: Path) -> bool:
     environment = ROOT / f".venv-{name}"
     try:
         install_plugins(environment, {name: folder}, "[test]")
-        return not (call(environment, "python", "-m", "pytest", folder) and call(environment, *_AGAIN, folder))
+        return not (call(environment, "python", "-m", "pytest", folder, whole=True) and call(environment, *_AGAIN, folder, whole=True))
     except SystemExit:  # what cannot be installed is told of with the rest
         return False
     finally:
@@ -174,7 +197,7 @@ def setup(*chosen: str) -> None:
 def main() -> None:
     if sys.version_info < (3, 10):
         sys.exit(f"Dovetail needs Python 3.10 or newer; this is {sys.version.split()[0]}. Call this script with a newer one.")
-    tasks = {"flights": flights, "test": test, "setup": setup}
+    tasks = {"flights": flights, "year": year, "test": test, "setup": setup}
     if len(sys.argv) < 2 or sys.argv[1] not in tasks:
         sys.exit(__doc__)
     tasks[sys.argv[1]](*sys.argv[2:])
