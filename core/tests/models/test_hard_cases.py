@@ -10,6 +10,7 @@ import pytest
 
 from dovetail import Client, Model, PromotionPolicy, PromotionRefused, get_step_context, log_metrics, pipeline, step
 from dovetail.cli.application import run as main
+from dovetail.execution import registering
 from dovetail.errors import ConfigurationError, DefinitionError, GraphError, NotFound
 from dovetail.values.requirement import Requirement
 
@@ -75,6 +76,23 @@ def test_a_stage_whose_version_was_deleted_is_held_by_none(held_by_what_is_gone:
     assert json.loads(capsys.readouterr().out)[0]["production"] is None
     candidate = Client().get_model_version("m", 2).promote("production", require="auc > production.auc")
     assert candidate.decisions[0]["gates"][0]["why"] == "no other version is in production"
+
+
+def test_who_tells_a_registry_late_tells_it_whom_the_ledger_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    good, better = version(0.8), version(0.9)
+    told: list[int] = []
+
+    def tell(workspace: Any, name: str, number: int, stage: str) -> None:
+        if not told:  # another promotes, and has told it, before this one does
+            told.append(better.version)
+            Client().ledger.versions.promote(name, better.version, stage, lambda held: {})
+        told.append(number)
+
+    monkeypatch.setattr(registering, "tell_stage", tell)
+    stack = good.query.workspace.stack
+    monkeypatch.setattr(stack, "components", {**stack.components, "model_registry": stack.components["artifact_store"]})
+    good.promote("production")
+    assert told == [better.version, good.version, better.version]
 
 
 # -- numbers -----------------------------------------------------------------------------------------------------------

@@ -50,6 +50,11 @@ def deployer_at(google: GoogleFake, image: str, **fields: Any) -> VertexModelDep
 
 
 class TestVertexModelDeployer(ModelDeployerContract):
+    waived = dict.fromkeys(
+        ("test_an_update_keeps_the_address_and_answers_with_the_new_model", "test_no_request_is_lost_in_an_update"),
+        "Each deployment has an endpoint of its own, so an update has another address, and the old one ends once the new one serves.",
+    )
+
     @pytest.fixture
     def deployer(self, google: GoogleFake, fake: EndpointsFake, python_image: str) -> VertexModelDeployer:
         return deployer_at(google, python_image)

@@ -152,13 +152,21 @@ class ModelVersion:
                 self._note_own(scope)
             raise
         if "model_registry" in self.query.workspace.stack.components:
-            from dovetail.execution.registering import tell_stage
-
-            tell_stage(self.query.workspace, self.name, self.version, wanted)
+            self._tell_registry(wanted)
         if scope is not None:
             scope.note(model_reading(self.name, wanted, self.version))
             self._note_own(scope)
         return self
+
+    def _tell_registry(self, wanted: str) -> None:
+        """Of several who promote at once the last to tell it tells whom the ledger has."""
+        from dovetail.execution.registering import tell_stage
+
+        tell_stage(self.query.workspace, self.name, self.version, wanted)
+        if wanted in ("staging", "production"):
+            holder = next((number for number, stage in self.query.ledger.versions.stages(self.name).items() if stage == wanted), self.version)
+            if holder != self.version:
+                tell_stage(self.query.workspace, self.name, holder, wanted)
 
     def _note_held(self, scope: StepScope, wanted: str, policy: PromotionPolicy, held: Mapping[str, int]) -> None:
         """A step that was refused is run again when what it lost against is another."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -45,11 +46,24 @@ def schedule_address(workspace: Workspace, path: str) -> str:
     return address_of(workspace.stack.components["artifact_store"].flavor, workspace.stack.anchored("artifact_store"), path)
 
 
+def log_of(run_id: str) -> Path:
+    return cache_folder() / "scheduled" / f"{run_id}.log"
+
+
+def _has_folder() -> bool:
+    """Whether the folder in which this process was started is still there: a release that was replaced is not."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def launch(workspace: Workspace, path: str, due: float, run_id: str) -> Launched:
     """`path`: of the schedule's record."""
-    log = cache_folder() / "scheduled" / f"{run_id}.log"
+    log = log_of(run_id)
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, *tick_arguments(schedule_address(workspace, path), due)]
     with log.open("ab") as said:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True, cwd=None if _has_folder() else log.parent)
     return Launched(run_id, process, log)

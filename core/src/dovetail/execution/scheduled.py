@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -14,6 +15,7 @@ from typing import Any
 from dovetail.errors import ConfigurationError, Corrupt, DovetailError, NotFound, StoreError
 from dovetail.execution.driving import carry_out
 from dovetail.execution.importing import use_package
+from dovetail.execution.launching import log_of
 from dovetail.execution.overlap import Going, skipped_for
 from dovetail.execution.running import begin
 from dovetail.execution.ticks import local
@@ -107,7 +109,11 @@ def run_tick(address: str, due: float) -> ExitCode:
     if not begun:
         return ExitCode.DONE
     ticks.settle(due, {"at": time.time(), "run": plan.run_id})
-    return carry_out(plan, workspace)
+    code = carry_out(plan, workspace)
+    if code is ExitCode.DONE:
+        with contextlib.suppress(OSError):  # it is open, which not every system allows
+            log_of(plan.run_id).unlink(missing_ok=True)  # whoever started this process may be gone
+    return code
 
 
 def _made_ready(record: Mapping[str, Any], claim: Mapping[str, Any], ledger: Ledger) -> tuple[Plan, Workspace]:

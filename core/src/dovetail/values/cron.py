@@ -16,6 +16,7 @@ _FIELDS: tuple[tuple[str, int, int, Mapping[str, int]], ...] = (
     ("month", 1, 12, _MONTHS),
     ("day of the week", 0, 7, _DAYS),
 )
+_ABOVE = {"minute": "hour", "hour": "day", "day of the month": "month", "month": "year", "day of the week": "week"}
 _PART = re.compile(r"(?:(?P<all>\*)|(?P<first>[0-9]{1,2}|[A-Z]{3})(?:-(?P<last>[0-9]{1,2}|[A-Z]{3}))?)(?:/(?P<step>[0-9]{1,2}))?")
 _ONE = re.compile(r"\b(\w+)-\1/\d+")
 _LONGEST = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}  # days of the months that have not 31
@@ -73,6 +74,8 @@ def _read(field: str, name: str, least: int, most: int, names: Mapping[str, int]
         step = int(match["step"] or 1)
         if first is None or last is None or not least <= first <= last <= most or step < 1:
             raise ValueError(f"its {name} {part.lower()!r} is outside of {least}-{most}, or a range that ends before it begins")
+        if step > most - least + 1:
+            raise ValueError(f"its {name} {part.lower()!r} steps by more than there is, so that it would come with each {_ABOVE[name]}")
         found.update(range(first, last + 1, step))
     return frozenset(found)
 
