@@ -61,7 +61,7 @@ def _once(made: Scheduler, told: list[str]) -> int:
     while not made.is_settled and time.monotonic() < until:
         time.sleep(_POLL)
         made.look()
-    return int(not made.is_settled or any("makes no run" in text for text in told))
+    return int(not made.is_settled or made.is_hindered or any("makes no run" in text for text in told))
 
 
 def _line(text: str) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from dovetail.errors import DovetailError
+from dovetail.errors import DovetailError, StoreError
 from dovetail.execution.launching import Launch, Launched, launch
 from dovetail.execution.overlap import Going, skipped_for
 from dovetail.execution.ticks import local, ticks_after
@@ -75,11 +75,15 @@ class Scheduler:
         self._watched: dict[tuple[str, float], _Watched] = {}
         self._children: list[tuple[str, Launched]] = []
         self._told: set[tuple[str, str]] = set()
+        self._hindered = False
         self._me = {**process_identity(), "scheduler": os.urandom(8).hex()}
 
     def look(self) -> float | None:
         """Do what is due; gives the moment of the next tick, None where none is known. Raises where the store cannot be read."""
+        self._hindered = False
         found = {standing.name: standing for standing in self._known if standing.by_scheduler}
+        if self._courses and not found and self._records.store.stat(layout.FORMAT) is None:
+            raise StoreError(f"Artifact store '{self._records.store.name}' is not there any more, or is empty. See to it that it is mounted.")
         for path, problem in self._known.unreadable.items():
             self._once(path, problem)
         for name in set(self._courses) - set(found):
@@ -99,11 +103,17 @@ class Scheduler:
         """Whether every claimed run that this process saw has begun, or cannot."""
         return not self._watched
 
+    @property
+    def is_hindered(self) -> bool:
+        """Whether the store kept the last look from doing what was due."""
+        return self._hindered
+
     def _guarded(self, name: str, do: Callable[[], None]) -> bool:
         """Whether it could be done. One schedule that cannot be kept does not keep others from running."""
         try:
             do()
         except (DovetailError, OSError) as error:
+            self._hindered = self._hindered or isinstance(error, (StoreError, OSError))
             self._once(name, str(error))
         except Exception as error:
             self._once(name, f"{type(error).__name__}: {error}")
@@ -127,10 +137,12 @@ class Scheduler:
             self._check_stack(standing)
             course = self._courses[standing.name] = self._begun(standing)
         on_time = self._come(course)
-        self._drop(course, on_time)
+        dropped = self._drop(course, on_time)
         for due in on_time:
             self._due(course, due)
         self._make_up(course)
+        if dropped:  # not before the rest is done, since else all of it is found and said again
+            self._say(standing.name, dropped)
 
     def _begun(self, standing: Standing) -> _Course:
         """Where the ledger says that this schedule stands: what was claimed is left alone, but for claims whose makers may have died."""
@@ -164,16 +176,17 @@ class Scheduler:
         for kind, entry in standing.record["plan"]["stack"]["components"].items():
             self._workspace.registry.component_class(kind, entry["flavor"])
 
-    def _drop(self, course: _Course, on_time: list[float]) -> None:
-        """Forget what the policy does not make up."""
+    def _drop(self, course: _Course, on_time: list[float]) -> str:
+        """Forget what the policy does not make up; gives what is to be said of it."""
         policy = course.standing.record.get("missed", "latest")
         kept = {"skip": 0, "latest": 0 if on_time else 1}.get(policy, MADE_UP_AT_MOST)
         dropped = len(course.backlog) - kept
-        if dropped > 0:
-            first, last = (self._words(course, course.backlog[number]) for number in (0, dropped - 1))
-            span = f"the tick of {first}" if dropped == 1 else f"{dropped} ticks, of {first} to {last},"
-            self._say(course.standing.name, f"{span} missed: no scheduler was there (missed={policy!r})")
-            del course.backlog[:dropped]
+        if dropped <= 0:
+            return ""
+        first, last = (self._words(course, course.backlog[number]) for number in (0, dropped - 1))
+        del course.backlog[:dropped]
+        span = f"the tick of {first}" if dropped == 1 else f"{dropped} ticks, of {first} to {last},"
+        return f"{span} missed: no scheduler was there (missed={policy!r})"
 
     def _make_up(self, course: _Course) -> None:
         """One after another, whatever the overlap policy is: they would not have come at once."""

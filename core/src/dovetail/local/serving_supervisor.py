@@ -202,13 +202,13 @@ class Supervisor:
             self._give_up(coming, f"could not be written down in {self.folder.path}: {error.strerror}")
             return
         old, self.current, self.coming = self.current, coming, None
+        if old is not None:
+            self._let_go(old)  # first of all: who has read `current` asks for the new one
         self.folder.forget_end()
         self.folder.note_workers([*self._identities()])
         if old is None:
             assert self.control is not None
             self.control.sendall(json.dumps(process_identity()).encode() + b"\n")
-        else:
-            self._let_go(old)
 
     def _identities(self) -> Iterator[dict[str, Json]]:
         for pid in self._pids():

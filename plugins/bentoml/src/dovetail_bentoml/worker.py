@@ -57,13 +57,13 @@ class LeavingServer(uvicorn.Server):
         except OSError:
             word = b""
         self._linger = _KEPT_ALIVE if word == b"d" else 0.0
+        for server in self.servers:
+            server.close()  # at once: uvicorn looks at what comes next ten times a second, and whoever asks by then wants the new version
         self.should_exit = True
         asyncio.get_running_loop().remove_reader(self.supervisor)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         until = time.monotonic() + self._linger
-        for server in self.servers:
-            server.close()
         self.server_state.default_headers = [*self.server_state.default_headers, _CLOSE]
         if self._linger:
             await asyncio.sleep(_ACCEPTED)
