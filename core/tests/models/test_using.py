@@ -81,7 +81,7 @@ def test_a_stage_is_used_and_another_version_in_it_runs_the_step_again(two: None
 def test_the_plan_says_which_version_it_was(two: None, use) -> None:
     plan = use.plan()
     assert plan.pins == {"m@production": 1}
-    assert "  model 'm' in production is version 1" in describe(plan)
+    assert "Model 'm' in production is version 1." in describe(plan)
     run = use()
     assert run.header["pins"] == {"m@production": 1}
     assert [user.id for user in Client().get_model_version("m", 1).users] == [run.id]

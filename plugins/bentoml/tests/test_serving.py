@@ -206,6 +206,13 @@ def test_an_update_in_place_loses_no_request(serving: Serving, scales: dict[str,
     assert serving.deployer.status(scales) is DeploymentStatus.STOPPED
 
 
+def test_who_asks_after_an_update_is_answered_by_the_new_version(serving: Serving, scales: dict[str, Any]) -> None:
+    """The old one's server looked ten times a second whether it was to leave, and took connections until then."""
+    for factor in (4.0, 5.0, 2.0):
+        made = serving.deployer.update(scales, serving.deployment(Scales(factor), ScalesMaterializer))
+        assert [serving.deployer.predict(made, [[1.0, 1.0]]) for _ in range(5)] == [[2 * factor]] * 5
+
+
 def _status(url: str, path: str, token: str | None) -> int:
     host, port = url.removeprefix("http://").split(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=10)

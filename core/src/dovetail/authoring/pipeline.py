@@ -108,6 +108,8 @@ class Pipeline(Generic[P]):
         """
         from dovetail.execution.scheduling import make_schedule
 
+        if not isinstance(schedule, Schedule):
+            raise DefinitionError(f"schedule() takes a Schedule, not {schedule!r}. Write schedule(Schedule(cron='0 3 * * *'), …).")
         workspace, plan, _ = self._prepare(args, kwargs, keep=True, later=True)
         _check_importable(plan)
         preflight(plan, workspace)

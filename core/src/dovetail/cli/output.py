@@ -58,7 +58,7 @@ def shown(value: Any) -> str:
 
 
 def _print_data(data: Any, output: str) -> None:
-    plain = json.loads(json.dumps(data, default=str))
+    plain = json.loads(json.dumps(data, default=str), parse_constant=lambda name: None)  # JSON has no NaN
     if output == "json":
         click.echo(json.dumps(plain, indent=2, ensure_ascii=False))
         return

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import click
 
 from dovetail.client.explaining import Explanation
-from dovetail.values.plan import Decision, Plan, PlanStep
+from dovetail.values.plan import Decision, Plan, PlanStep, pinned
 
 _COLOURS = {Decision.RUN: "yellow", Decision.CACHED: "green", Decision.LATER: "cyan", Decision.TAKEN: "green"}
 _MOST_NAMES = 5
@@ -20,6 +20,7 @@ def lines(plan: Plan, differences: Mapping[str, Explanation], problems: Sequence
     for step in plan.steps:
         yield from _step(step, width, differences.get(step.invocation))
     yield _counted(plan)
+    yield from pinned(plan)
     yield from (f"Note: {note.rstrip('.')}." for note in (*_warnings(plan), *plan.notes))
     waived = plan.stack.get("waive") or ()
     if waived:

@@ -56,7 +56,11 @@ class ModelVersion:
     def users(self) -> list[Run]:
         """Runs that used it without making it, the newest first."""
         runs: list[Run] = self.query.list_runs(limit=None)
-        return [run for run in runs if any(number == self.version and key.rpartition("@")[0] == self.name for key, number in run.header.get("pins", {}).items())]
+        return [run for run in runs if run.id != self.record.get("run") and self._is_used_by(run)]
+
+    def _is_used_by(self, run: Run) -> bool:
+        used = {**run.header.get("pins", {}), **run.header.get("used", {})}
+        return any(number == self.version and key.rpartition("@")[0] == self.name for key, number in used.items())
 
     def get_artifact(self, name: str) -> Artifact:
         """Raises NotFound."""

@@ -23,7 +23,7 @@ def cached_outcome(
     workspace: Workspace, run: RunInfo, step: PlanStep, inputs: Mapping[str, Any], key: str | None, entry: Mapping[str, Any]
 ) -> dict[str, Any]:
     now = time.time()
-    kept = {name: entry[name] for name in ("params", "metrics", "metadata") if name in entry}
+    kept = {name: entry[name] for name in ("params", "metrics", "metadata", "model_metadata") if name in entry}
     source = {"run": entry["run"], "run_name": entry.get("run_name"), "invocation": entry["invocation"]}
     return {
         "status": Status.CACHED.value, "started": now, "ended": now, "inputs": dict(inputs), "outputs": _versions_of(workspace, run, step, entry),

@@ -12,6 +12,7 @@ from dovetail.errors import DovetailError
 from dovetail.ledger.ledger import Ledger
 from dovetail.ledger.runs import RunRecords
 from dovetail.planning.keys import references
+from dovetail.values.model import pin
 from dovetail.values.plan import Status
 
 _OF_THE_HEADER = ("id", "name", "pipeline", "stack", "created", "tags", "models", "pins", "resumes", "scheduled_for", "package", "parameters")
@@ -27,6 +28,8 @@ def summary(header: Mapping[str, Any], outcomes: Mapping[str, Mapping[str, Any]]
     """The record that ends a run."""
     steps = {name: step_summary(outcome) for name, outcome in outcomes.items()}
     kept = {name: header[name] for name in _OF_THE_HEADER if header.get(name)}
+    used = {pin(each["name"], each["wanted"]): each["answer"] for outcome in outcomes.values() for each in outcome.get("readings", ()) if each.get("kind") == "model"}
+    kept |= {"used": {key: number for key, number in used.items() if number is not None}} if used else {}
     return {**kept, "status": status.value, "ended": ended, "steps": steps}
 
 
@@ -155,5 +158,5 @@ def _repair_cache(ledger: Ledger, header: Mapping[str, Any], outcomes: Mapping[s
 
 def entry_of(header: Mapping[str, Any], invocation: str, outcome: Mapping[str, Any]) -> dict[str, Any]:
     """What the cache keeps of an outcome."""
-    kept = {name: outcome[name] for name in ("outputs", "params", "metrics", "metadata", "readings") if outcome.get(name)}
+    kept = {name: outcome[name] for name in ("outputs", "params", "metrics", "metadata", "model_metadata", "readings") if outcome.get(name)}
     return {"outputs": {}, **kept, "run": header["id"], "run_name": header["name"], "invocation": invocation, "at": outcome["ended"]}

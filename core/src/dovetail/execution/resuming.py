@@ -49,7 +49,9 @@ def plan_to_resume(run_id: str, workspace: Workspace) -> Plan:
     nodes = tuple(step.node for step in old.steps)
     graph = Graph(old.pipeline, nodes, old.source, old.parameters, {**old.options, "model": None} if not old.options.get("model") else old.options)
     kept = Kept(old.package, old.code) if old.code is not None else None
-    request = Request(tags=(), resumes=run_id, taken=taken, kept=kept)
+    versions = workspace.ledger.versions
+    pins = {key: number for key, number in old.pins.items() if versions.model(key.rpartition("@")[0], number) is not None}
+    request = Request(tags=(), resumes=run_id, taken=taken, kept=kept, pins=pins)
     return replace(Planner(workspace, Traced(graph, live), request).plan(), scheduled_for=old.scheduled_for)
 
 

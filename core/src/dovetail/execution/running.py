@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any
 
 from dovetail.components.orchestrator import GraphOrchestrator, Orchestrator
@@ -27,6 +28,8 @@ from dovetail.graph.definition import StepDefinition
 from dovetail.ledger import layout
 from dovetail.planning.workspace import Workspace
 from dovetail.stack.references import redact
+from dovetail.values.model import PromotionPolicy
+from dovetail.values.names import fill
 from dovetail.values.plan import Plan, PlanStep, Status
 from dovetail.values.processes import process_identity
 
@@ -188,11 +191,20 @@ def _claimed(plan: Plan, workspace: Workspace) -> dict[str, int | None]:
 
 
 def _described(plan: Plan, name: str) -> dict[str, Any]:
+    """What pipeline and steps say of the model, the pipeline's word before a step's; a policy of either holds."""
+    moment, substitutions = datetime.fromtimestamp(plan.created, timezone.utc), plan.options.get("substitutions", {})
+    said: dict[str, Any] = {}
     for options in (plan.options, *(step.options for step in plan.steps)):
         model = options.get("model")
-        if model and model["name"] == name:
-            return {key: model[key] for key in ("description", "license", "tags", "metadata", "promotion") if model.get(key)}
-    return {}
+        if not model or fill("model", model["name"], moment, substitutions) != name:
+            continue
+        for key in ("description", "license", "tags", "metadata"):
+            if model.get(key):
+                said.setdefault(key, model[key])
+        for stage, policy in (model.get("promotion") or {}).items():
+            others = said.setdefault("promotion", {})
+            others[stage] = PromotionPolicy(**policy).and_also(PromotionPolicy(**others.get(stage, {}))).to_json()
+    return said
 
 
 def _prepared(plan: Plan, workspace: Workspace) -> dict[str, Any]:

@@ -20,7 +20,7 @@ _OUTPUT = {"digest": is_digest, "artifact?": (is_name, None), "version?": (int, 
 _GIVEN = {"value?": object, "artifact?": is_digest, "list?": [dict], "dict?": dict}
 _SAID = {"params?": dict, "metrics?": {"*": list}, "metadata?": dict, "readings?": [dict]}
 _STEP = {"status": _STATUS, "started": _NUMBER, "ended": _NUMBER, "inputs?": {"*": [is_digest]}, "outputs?": {"*": _OUTPUT}, "metrics?": {"*": _NUMBER}, "children?": [is_name], "key?": str}
-_RUN = {"name": is_name, "pipeline": is_name, "stack": str, "created": _NUMBER, "models?": {"*": (int, None)}, "pins?": {"*": int}, "tags?": [str], "parameters?": dict, "owner?": dict, "scheduled_for?": (*_NUMBER, None), "package?": (str, None)}
+_RUN = {"name": is_name, "pipeline": is_name, "stack": str, "created": _NUMBER, "models?": {"*": (int, None)}, "pins?": {"*": int}, "used?": {"*": int}, "tags?": [str], "parameters?": dict, "owner?": dict, "scheduled_for?": (*_NUMBER, None), "package?": (str, None)}
 _SHAPES: dict[str, Mapping[str, Kind]] = {
     "format.json": {"store": str},
     "run.json": _RUN,

@@ -6,8 +6,10 @@ import asyncio
 import hmac
 import json
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from queue import SimpleQueue
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from dovetail.components.serving.children import say
@@ -17,6 +19,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 _AT_ONCE = 64  # requests that the model answers at once; more wait their turn
+_PATIENCE = 0.01  # seconds that a request waits before there is another thread
+_IDLE = 5.0  # seconds after which a thread with nothing to do ends, but for the last
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _PATHS = "there are GET /health and POST /predict."
 
@@ -102,33 +106,65 @@ class Endpoint:
         return _encode(answer(self.model, message, plain=plain)).encode()
 
 
+@dataclass(slots=True)
+class _Call:
+    future: asyncio.Future[Any]
+    function: Callable[[Any], Any]
+    given: Any
+    since: float
+    taken: bool = False
+
+
 class Threads:
-    """As many threads as were ever busy at once, up to `most`; each call costs a quarter of what it does by an executor of futures."""
+    """One thread for what is quick, and more, up to `most`, where a call has to wait: threads that all have work hinder one another."""
 
     def __init__(self, most: int) -> None:
-        self._most, self._started, self._busy = most, 0, 0
-        self._calls: SimpleQueue[tuple[asyncio.Future[Any], Callable[[Any], Any], Any]] = SimpleQueue()
+        self._most, self._threads = most, 0
+        self._counting = threading.Lock()
+        self._waiting: SimpleQueue[_Call] = SimpleQueue()
+        self._asked: deque[_Call] = deque()
 
     async def call(self, function: Callable[[Any], Any], given: Any) -> Any:
-        self._busy += 1
-        try:
-            if self._busy > self._started and self._started < self._most:
-                self._started += 1
-                threading.Thread(target=self._work, name=f"predict-{self._started}", daemon=True).start()
-            future = asyncio.get_running_loop().create_future()
-            self._calls.put((future, function, given))
-            return await future
-        finally:
-            self._busy -= 1
+        loop = asyncio.get_running_loop()
+        call = _Call(loop.create_future(), function, given, loop.time())
+        if not self._asked:
+            loop.call_later(_PATIENCE, self._look, loop)
+        self._asked.append(call)
+        self._waiting.put(call)
+        if not self._threads:
+            self._start()
+        return await call.future
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start another thread where a call has waited for too long."""
+        while self._asked and self._asked[0].taken:
+            self._asked.popleft()
+        if self._asked:
+            if loop.time() - self._asked[0].since >= _PATIENCE and self._threads < self._most:
+                self._start()
+            loop.call_later(_PATIENCE, self._look, loop)
+
+    def _start(self) -> None:
+        with self._counting:
+            self._threads += 1
+        threading.Thread(target=self._work, name="predict", daemon=True).start()
 
     def _work(self) -> None:
         while True:
-            future, function, given = self._calls.get()
             try:
-                value, error = function(given), None
+                call = self._waiting.get(timeout=_IDLE)
+            except Empty:
+                with self._counting:
+                    if self._threads > 1:
+                        self._threads -= 1
+                        return
+                continue
+            call.taken = True
+            try:
+                value, error = call.function(call.given), None
             except BaseException as raised:
                 value, error = None, raised
-            future.get_loop().call_soon_threadsafe(_settle, future, value, error)
+            call.future.get_loop().call_soon_threadsafe(_settle, call.future, value, error)
 
 
 def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:

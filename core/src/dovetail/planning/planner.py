@@ -36,7 +36,7 @@ class Request:
     """What is asked besides the graph. `enable_cache` False: nothing is taken from the cache, whatever steps say.
 
     `taken`: outcomes of the run that is resumed, by invocation. `keep`: whether to store code and outside values now.
-    `kept`: the whole project that the resumed run kept. `later`: whether a step has to run is decided when it is about to.
+    `pins`: model versions that the resumed run saw. `kept`: the whole project that it kept. `later`: whether a step has to run is decided when it is about to.
     """
 
     run_name: str | None = None
@@ -48,6 +48,7 @@ class Request:
     kept: Kept | None = None
     later: bool = False
     now: float | None = None
+    pins: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 class Planner:
@@ -66,7 +67,7 @@ class Planner:
         self._outputs: dict[str, Mapping[str, Any]] = {}
         self._externals: dict[str, dict[str, Any]] = {}
         self._notes: list[str] = []
-        self._pins: dict[str, int] = {}
+        self._pins: dict[str, int] = dict(request.pins)
 
     def plan(self) -> Plan:
         now = self._request.now or time.time()
@@ -242,7 +243,7 @@ class Planner:
     def _warnings(self, node: Node, options: Mapping[str, Any], uncached: str | None) -> tuple[str, ...]:
         settings = options.get("settings") or {}
         warnings = [f"settings for '{name}' are not for this stack" for name in settings if addressed(self._workspace, name) is None]
-        if uncached is None and not any(True for _ in node.upstream()):
+        if uncached is None and not any(True for _ in node.upstream()) and not any("artifact" in given for given in node.inputs.values()):
             warnings.append("it takes no artifact; the cache sees its code, parameters and files, not URLs, databases or clocks")
         return tuple(warnings)
 

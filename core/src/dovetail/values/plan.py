@@ -190,9 +190,14 @@ def describe(plan: Plan) -> Sequence[str]:
         lines.append(f"  {step.invocation:<{width}}  {step.decision.value:<10}  {step.why}")
         lines += [f"  {'':<{width}}  {'':<10}  image: {step.image}"] if step.image else []
         lines += [f"  {'':<{width}}  {'':<10}  note: {warning}" for warning in step.warnings]
-    lines += [f"  model '{name}' in {version} is version {number}" for key, number in plan.pins.items() for name, _, version in [key.rpartition("@")] if not version.isdecimal()]
     counts = {decision: sum(step.decision is decision for step in plan.steps) for decision in Decision}
     said = ", ".join(f"{count} {decision.value}" for decision, count in counts.items() if count)
     lines.append(f"{len(plan.steps)} steps: {said or 'none'}")
-    lines += [f"note: {note}" for note in plan.notes]
+    lines += [*pinned(plan), *(f"note: {note}" for note in plan.notes)]
     return lines
+
+
+def pinned(plan: Plan) -> Sequence[str]:
+    """Which version each stage is that steps name, a line each."""
+    stages = ((*key.rpartition("@")[::2], number) for key, number in plan.pins.items())
+    return [f"Model '{name}' in {stage} is version {number}." for name, stage, number in stages if not stage.isdecimal()]
