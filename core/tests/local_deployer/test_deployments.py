@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,20 @@ def test_the_record_links_model_version_run_stack_and_deployer(models: Any, monk
     assert made.record["component"]["flavor"] == "local"
     from_outside = deploy(Client().get_artifact("times_model"), "outside")
     assert (from_outside.model, from_outside.run) == (("multiplier", 1), None)
+
+
+@pytest.mark.parametrize("code", [lambda rows: rows, len.__class__, Path("x").exists])
+def test_code_is_refused_with_what_can_be_deployed(code: Any, models: Any) -> None:
+    with pytest.raises(DefinitionError, match="is code, which cannot be deployed. Give an object whose class"):
+        deploy(code)
+    assert records() == []
+
+
+def test_whoever_is_to_ask_over_http_finds_the_token(models: Any) -> None:
+    made = deploy(models.Times(2))
+    request = urllib.request.Request(f"{made.url}/predict", b'{"instances": [1, 2]}', {"Authorization": f"Bearer {made.deployer.token(made.handle)}"})
+    with urllib.request.urlopen(request) as answered:
+        assert json.load(answered)["predictions"] == [2, 4]
 
 
 def test_a_deployment_is_reached_through_the_stack_that_made_it_even_when_that_is_gone(models: Any, tmp_path: Path) -> None:

@@ -125,6 +125,20 @@ def test_the_request_that_is_under_way_is_answered_by_whom_it_reached(describe: 
     assert answers == ["done"]
 
 
+def test_a_long_request_is_answered_after_an_update_for_as_long_as_its_caller_waits(describe: Describe, deploy: Deploy) -> None:
+    """`stop_timeout` is what a request has left when the deployment is stopped; nothing hurries the old ones of an update."""
+    deployer = LocalModelDeployer(stop_timeout=0.5)
+    handle = deploy(describe("Slow", name="echo"), deployer)
+    told: list[Any] = []
+    asking = threading.Thread(target=lambda: told.append(deployer.predict(handle, 8.0)))
+    asking.start()
+    assert eventually(lambda: "asked" in deployer.logs(handle, 5))
+    after = deployer.update(handle, describe("Echo", name="echo"))
+    assert deployer.predict(after, [1]) == [1]
+    asking.join()
+    assert told == ["done"]
+
+
 def test_the_health_is_told_while_the_model_works(describe: Describe, deploy: Deploy) -> None:
     deployer = LocalModelDeployer()
     handle = deploy(describe("Slow"), deployer)

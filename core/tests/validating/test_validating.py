@@ -116,6 +116,25 @@ def test_what_cannot_be_checked_is_refused_with_the_cure(plain: Any, checks: lis
         plain.PlainValidator().validate(None, FRAME, checks)
 
 
+@pytest.mark.parametrize(
+    ("frame", "said"),
+    [
+        (FRAME.head(0), "current frame is empty: it has 2 columns and no row. See"), (FRAME[[]], "current frame is empty: it has no columns and 4 rows. See"),
+        (FRAME.set_axis(["a", "a"], axis=1), "current frame has more than one column called 'a'. Give each a name of its own"),
+        (FRAME.set_axis([1, "1"], axis=1), "more than one column called '1'"),
+    ],
+)  # fmt: skip
+def test_frames_that_cannot_be_looked_at_are_refused_with_the_cure(plain: Any, frame: Any, said: str) -> None:
+    with pytest.raises(DefinitionError, match=said):
+        plain.PlainValidator().validate(None, frame, ["quality"])
+
+
+def test_columns_in_levels_are_called_by_the_names_of_all_of_them(plain: Any) -> None:
+    frame = FRAME.set_axis(pd.MultiIndex.from_tuples([("before", "a"), ("before", "b")]), axis=1)
+    found = plain.PlainValidator().validate(None, frame, ["quality"])
+    assert {each.column for each in found.findings} >= {"('before', 'a')", "('before', 'b')"}
+
+
 def test_a_check_says_what_it_is_made_of(plain: Any) -> None:
     assert Check("drift", columns="a", require="drift < 1") == Check("drift", columns=["a"], require=("drift < 1",), label="drift")
     with pytest.raises(DefinitionError, match="names a model's version. Compare with a number"):

@@ -127,6 +127,18 @@ def test_what_bentoml_says_is_told_when_it_cannot_build(bentos: Any, monkeypatch
     assert not (bentos.project / ".dovetail" / "bentoml" / "bentos" / "broken").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"labels": ["team"]}, "labels are .'team'.. Write a mapping"), ({"requirements": "numpy"}, "requirements is the string 'numpy'. Write a list"),
+        ({"code": "own_model"}, "code is the string 'own_model'. Write a list"), ({"code": ["os"]}, "code 'os' is Python's own"),
+    ],
+)  # fmt: skip
+def test_options_of_another_shape_are_refused_with_the_right_one(bentos: Any, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(DefinitionError, match=said):
+        bentos.anew("own", name="shaped", **options)
+
+
 def test_code_of_the_project_goes_with_a_model_that_needs_it(bentos: Any) -> None:
     folder = bentos.build("own").folder
     assert (folder / "src" / "code" / "own_model.py").read_text() == (bentos.project / "own_model.py").read_text()

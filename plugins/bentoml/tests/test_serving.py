@@ -189,6 +189,19 @@ def test_a_request_longer_than_allowed_is_refused(serving: Serving, scales: dict
         serving.deployer.predict(scales, [[1, 2]] * 1000)
 
 
+@pytest.mark.parametrize("said", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+def test_json_that_says_it_is_a_form_is_refused_with_the_header_to_send(serving: Serving, scales: dict[str, Any], said: str) -> None:
+    """As `curl -d` says of every body."""
+    host, port = scales["url"].removeprefix("http://").split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    try:
+        connection.request("POST", "/predict", b'{"instances": [[1, 1]]}', {"Authorization": f"Bearer {serving.deployer.token(scales)}", "Content-Type": said})
+        answered = connection.getresponse()
+        assert (answered.status, b"Content-Type: application/json" in answered.read()) == (415, True)
+    finally:
+        connection.close()
+
+
 def test_an_update_that_never_serves_leaves_what_served_before(serving: Serving, scales: dict[str, Any]) -> None:
     with pytest.raises(DeploymentError, match="the weights do not fit"):
         serving.deployer.update(scales, serving.deployment(Scales(3.0), BrokenMaterializer))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from typing import Any
@@ -129,6 +130,28 @@ def test_a_column_that_changed_its_type_is_told_and_spoils_no_other_check(bread:
     broken = [each for each in found.broken if each.check == "schema" and each.column]
     assert [(each.column, each.detail) for each in broken] == [("minutes", "it was float64, a number, and is object, a text")]
     assert {each.column for each in found.broken if each.check == "drift"} == {"minutes"}
+
+
+@pytest.mark.filterwarnings("ignore:The behavior of DataFrame concatenation:FutureWarning")  # Evidently's way of putting the two frames together
+@pytest.mark.parametrize("void", [math.nan, math.inf, None])
+def test_a_column_that_holds_nothing_has_drifted_and_spoils_no_other_check(bread: Any, void: Any) -> None:
+    columns = ["weight", "minutes", "flour"]
+    found = VALIDATOR.validate(bread, bread.assign(weight=void), [Check("drift", columns=columns), Check("quality", columns=["minutes"])])
+    (gone,) = (each for each in found.broken if each.column)
+    assert (gone.column, gone.value, gone.detail) == ("weight", None, "it has no values in the current frame")
+    assert (found.metrics["drift.drifted_share"], found.metrics["quality.missing_share"]) == (pytest.approx(1 / 3), 0)
+    both = VALIDATOR.validate(bread.assign(weight=void), bread.assign(weight=void), [Check("drift", columns=["weight"]), "quality", "schema"])
+    assert both.metrics["drift.drifted_share"] == 0
+    before = VALIDATOR.validate(bread.assign(weight=void), bread, [Check("drift", columns=["weight"], require=["drift < 1"])])
+    assert [str(each.verdict.value) for each in before.broken] == ["fail", "fail"]
+
+
+def test_spans_of_time_are_not_compared_and_cells_of_lists_are_refused_in_a_sentence(bread: Any) -> None:
+    spans = bread.assign(rested=pd.to_timedelta(range(len(bread)), unit="h"))
+    found = VALIDATOR.validate(spans, spans, ["drift", "quality", "schema"])
+    assert found.verdict is Verdict.PASS and "drift.drift.rested" not in found.metrics
+    with pytest.raises(ValidationError, match="could not measure 'schema': TypeError: unhashable"):
+        VALIDATOR.validate(bread.assign(tags=[["a"]] * len(bread)), bread.assign(tags=[["a"]] * len(bread)), ["schema"])
 
 
 def test_what_evidently_cannot_do_is_told_as_one_sentence_with_the_check(bread: Any) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from types import FunctionType, MethodType
 from typing import Any
 
 from dovetail.client.views import Artifact
@@ -66,6 +67,12 @@ class RunningDeployment:
     @property
     def url(self) -> str:
         return str(self.record["handle"]["url"])
+
+    @property
+    def handle(self) -> Mapping[str, Any]:
+        """What its deployer finds it by, as in `deployment.deployer.token(deployment.handle)`."""
+        found: Mapping[str, Any] = self.record["handle"]
+        return found
 
     @property
     def digest(self) -> str:
@@ -291,6 +298,8 @@ class Deployments(DeploymentRecords):
     def _digest_of(self, model: Any) -> str:
         if isinstance(model, Artifact):
             return model.digest
+        if isinstance(model, type | FunctionType | MethodType):
+            raise DefinitionError(f"{model!r} is code, which cannot be deployed. Give an object whose class, in a module of the project, defines predict or __call__.")
         self._workspace.ledger.records.format(create=True)
         return self._workspace.ledger.artifacts.save(model)[0]
 

@@ -111,8 +111,8 @@ def _refuse(validator: DataValidator, reference: Any, current: Any, checks: Sequ
     if current is None:
         raise DefinitionError(f"{_who(validator)} was given no current frame. Call validate(reference, current, checks); the reference alone may be None.")
     for name, frame in (("reference", reference), ("current", current)):
-        if frame is not None and not len(frame):
-            raise DefinitionError(f"The {name} frame is empty: it has {len(frame.columns)} columns and no row. See why the step that made it gave none.")
+        if frame is not None:
+            _refuse_frame(name, frame)
     _refuse_columns(reference, current)
     for check in checks:
         _refuse_check(check, reference, current)
@@ -125,7 +125,16 @@ def _frame(data: Any) -> Any:
     frame = data if hasattr(data, "iloc") else data.to_pandas() if hasattr(data, "to_pandas") else None
     if frame is None or not hasattr(frame, "columns"):
         raise DefinitionError(f"A {type(data).__name__} is no frame. Give a pandas frame, or what has to_pandas().")
-    return frame if all(isinstance(name, str) for name in frame.columns) else frame.rename(columns=str)
+    return frame if all(isinstance(name, str) for name in frame.columns) else frame.set_axis([str(name) for name in frame.columns], axis=1)
+
+
+def _refuse_frame(name: str, frame: Any) -> None:
+    if not len(frame) or not len(frame.columns):
+        rows, columns = len(frame) or "no", len(frame.columns) or "no"
+        raise DefinitionError(f"The {name} frame is empty: it has {columns} columns and {rows} row{'s' * (rows != 'no')}. See why the step that made it gave none.")
+    twice = frame.columns[frame.columns.duplicated()].unique()
+    if len(twice):
+        raise DefinitionError(f"The {name} frame has more than one column called {_names(list(twice))}. Give each a name of its own: frame.columns = […].")
 
 
 def _refuse_columns(reference: Any, current: Any) -> None:

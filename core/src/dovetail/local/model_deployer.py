@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dovetail.components.serving.folder import ServingFolder
 
 _POLL = 0.02  # seconds between two looks how an update fares
+_HANDOVER = 3.0  # seconds in which the old version takes no more connections
 _WITHDRAWAL = 5.0  # seconds in which an update that was given up is
 _INSTALL = 'Install it: pip install "dovetail[serve]"'
 
@@ -181,6 +182,9 @@ class LocalModelDeployer(ProcessModelDeployer):
                 raise Unhealthy(why)
             if time.monotonic() > deadline:
                 raise too_late()
+            time.sleep(_POLL)
+        until = time.monotonic() + _HANDOVER
+        while folder.read("switched") != str(number) and time.monotonic() < until:
             time.sleep(_POLL)
 
     def _refusal(self, handle: Mapping[str, Any], folder: ServingFolder, number: int) -> str | None:

@@ -49,14 +49,18 @@ class Connections:
         made: asyncio.Protocol = self._made(self._config, self._state, {}, timeout=self.timeout)
         return made
 
+    def refuse(self) -> None:
+        """Take no more connections."""
+        self.endpoint.leaving = True
+        if self._server is not None:
+            self._server.close()
+
     async def close(self, linger: float, grace: float) -> bool:
         """Take no more; answer what comes on those that are open, hanging up after each answer. Whether all were answered in time.
 
         Idle ones are left open for so many seconds: whoever has sent a request by then would lose it.
         """
-        self.endpoint.leaving = True
-        if self._server is not None:
-            self._server.close()
+        self.refuse()
         until = time.monotonic() + linger
         await asyncio.sleep(_POLL)  # one that was accepted just now is counted by then
         while self._open and time.monotonic() < until:  # noqa: ASYNC110  # nobody tells when the last one has gone

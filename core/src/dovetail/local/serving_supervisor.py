@@ -2,7 +2,8 @@
 
 It owns the listening socket, so that an update finds it where it was: the new generation's workers are started beside the old ones,
 and once all are ready they take the connections and the old ones let theirs go. A deployer asks for an update by writing
-`generation-N.json` and sending SIGHUP, holding a lock on the file `updating` until it is told by `current`, or by `refused-N.json`; one
+`generation-N.json` and sending SIGHUP, holding a lock on the file `updating` until it is told by `current`, and by `switched` once the old
+workers take no more connections, or by `refused-N.json`; one
 that lets go of the lock before has given up. CONTROL is the file number of a socket to the deploying process: this one's identity is
 written there once the first generation serves, and all is ended if it closes before a byte has come.
 """
@@ -32,6 +33,7 @@ from dovetail.values.processes import process_identity
 _POLL = 0.25  # seconds between two looks whether who asked for an update still waits, and how the old workers fare
 _STOPPING = 0.02  # seconds between two looks whether all workers have ended
 _SLACK = 1.0  # seconds that a worker has beyond its own patience, until it is killed
+_HANDOVER = 2.0  # seconds in which old workers take no more connections
 _LINGER = 5.0  # seconds that old workers leave idle connections open
 
 
@@ -65,10 +67,11 @@ class Worker:
 
 @dataclass
 class Generation:
-    """`going`: its workers were told to take connections. `deadline`: when those that leave are killed."""
+    """`going`: its workers were told to take connections. `timeout`: how long callers wait. `deadline`: when those that leave are killed."""
 
     number: int
     grace: float
+    timeout: float
     workers: dict[int, Worker] = field(default_factory=dict)
     going: bool = False
     deadline: float = 0.0
@@ -143,7 +146,7 @@ class Supervisor:
 
     def _start(self, number: int) -> Generation:
         asked: dict[str, Any] = json.loads(self.folder.read(f"generation-{number}.json") or "{}")
-        made = Generation(number, float(asked["serving"]["grace"]))
+        made = Generation(number, float(asked["serving"]["grace"]), float(asked["serving"]["timeout"]))
         for _ in range(int(asked["replicas"])):
             worker = self._worker([*asked["command"], str(self.folder.path), str(number)])
             made.workers[worker.pid] = worker
@@ -203,12 +206,27 @@ class Supervisor:
             return
         old, self.current, self.coming = self.current, coming, None
         if old is not None:
-            self._let_go(old)  # first of all: who has read `current` asks for the new one
+            self._let_go(old)
+            self._wait_until_left(old)
+        with contextlib.suppress(OSError):
+            self.folder.write("switched", str(coming.number))
         self.folder.forget_end()
         self.folder.note_workers([*self._identities()])
         if old is None:
             assert self.control is not None
             self.control.sendall(json.dumps(process_identity()).encode() + b"\n")
+
+    def _wait_until_left(self, old: Generation) -> None:
+        """Whoever is told of the update is to be answered by the new version alone."""
+        until = time.monotonic() + _HANDOVER
+        while not old.all_said("l") and (left := until - time.monotonic()) > 0:
+            talking = {worker.control: worker for worker in old.workers.values() if worker.control.fileno() >= 0 and "l" not in worker.said}
+            ready = select.select(talking, [], [], left)[0] if talking else []
+            for each in ready:
+                if not talking[each].hear():
+                    each.close()
+            if not talking:
+                return
 
     def _identities(self) -> Iterator[dict[str, Json]]:
         for pid in self._pids():
@@ -221,7 +239,7 @@ class Supervisor:
 
     def _let_go(self, generation: Generation) -> None:
         generation.tell(b"d")
-        generation.deadline = time.monotonic() + _LINGER + generation.grace + _SLACK
+        generation.deadline = time.monotonic() + _LINGER + max(generation.grace, generation.timeout) + _SLACK
         self.leaving.append(generation)
 
     def _give_up(self, coming: Generation, why: str) -> None:

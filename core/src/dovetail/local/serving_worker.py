@@ -1,13 +1,14 @@
 """One server process of a local deployment: `python -m dovetail.local.serving_worker FOLDER GENERATION LISTENER CONTROL`.
 
 LISTENER is the file number of the listening socket, CONTROL that of a socket to the supervisor. Each says one byte at a time: the
-worker when its model is loaded (`r`) and when it takes connections (`s`); the supervisor to take them (`g`), to let those go that there
+worker when its model is loaded (`r`), when it takes connections (`s`) and when it takes no more (`l`); the supervisor to take them (`g`), to let those go that there
 are (`d`) and to stop (`t`). A supervisor that has ended means `t` too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -86,7 +87,11 @@ async def _serve(serving: Serving, connections: Connections, listener: socket.so
     supervisor.sendall(b"s")
     word = await told
     loop.remove_reader(supervisor)
-    idle = await connections.close(_LINGER if word == b"d" else 0.0, serving.grace)
+    connections.refuse()
+    with contextlib.suppress(OSError):  # the supervisor has gone
+        supervisor.sendall(b"l")
+    updated = word == b"d"  # then nothing hurries, and whoever asked is answered for as long as they wait
+    idle = await connections.close(_LINGER if updated else 0.0, max(serving.grace, serving.timeout) if updated else serving.grace)
     said = "gave way to an update" if word == b"d" else "was told to stop"
     say(f"process {os.getpid()} {said}" + ("" if idle else "; a request that it was answering is lost"))
 

@@ -52,6 +52,9 @@ def build_bento(
     Raises DefinitionError for what is no model of a known framework, ConfigurationError with the log's end where BentoML fails.
     """
     facts = Facts(_checked_name(name), "", "", "", require_token=require_token, request_timeout=_positive(request_timeout), labels=_strings(labels or {}))
+    for option, names in (("requirements", requirements), ("code", code)):
+        if isinstance(names, str):
+            raise DefinitionError(f"build_bento's {option} is the string {names!r:.80}. Write a list: [{names!r:.80}].")
     place = home()
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="building-", dir=place) as made:
@@ -84,6 +87,8 @@ def _positive(seconds: object) -> float:
 
 
 def _strings(labels: Mapping[str, str]) -> dict[str, str]:
+    if not isinstance(labels, Mapping):
+        raise DefinitionError(f"build_bento's labels are {labels!r:.80}. Write a mapping of strings: {{'team': 'delays'}}.")
     wrong = next((item for pair in labels.items() for item in pair if not isinstance(item, str)), None)
     if wrong is not None:
         raise DefinitionError(f"build_bento's labels hold {wrong!r}, which is no string. Write it as one.")

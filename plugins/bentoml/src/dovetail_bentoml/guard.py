@@ -13,6 +13,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
 _OPEN = ("/livez", "/readyz", "/healthz")  # BentoML's own
+_FORMS = (b"application/x-www-form-urlencoded", b"multipart/form-data")  # in which BentoML would look for the fields; curl says so of any body
 _SENTENCE = "The token is missing or wrong; send the header 'Authorization: Bearer <token>'."
 
 
@@ -43,6 +44,8 @@ class Guard:
         length = _header(scope, b"content-length")
         if scope["path"] in self._absent:
             await _answer(send, 404, {"error": f"The model has no {scope['path'][1:]}; ask it for predict."})
+        elif _header(scope, b"content-type").partition(b";")[0].strip().lower() in _FORMS:
+            await _answer(send, 415, {"error": "The request says that it is a form; send it as JSON with the header 'Content-Type: application/json'."})
         elif (length.isdigit() and int(length[:18]) <= self._most) or (not length and scope.get("method") in _WITHOUT_BODY):
             await self._app(scope, receive, send)
         elif length:

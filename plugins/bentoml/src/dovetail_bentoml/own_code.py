@@ -42,6 +42,8 @@ def _checked(names: Iterable[str]) -> Iterator[str]:
             raise DefinitionError(f"build_bento's code {name!r} is no name of a top-level module. Write it as it is imported, such as 'flights'.")
         if find_spec(name) is None:
             raise DefinitionError(f"build_bento's code {name!r} cannot be imported. Name a top-level module of the project.")
+        if name in sys.stdlib_module_names:
+            raise DefinitionError(f"build_bento's code {name!r} is Python's own, and is there wherever the Bento runs. Leave it out.")
         yield name
 
 

@@ -8,6 +8,7 @@ with the service alone.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -59,6 +60,8 @@ class LeavingServer(uvicorn.Server):
         self._linger = _KEPT_ALIVE if word == b"d" else 0.0
         for server in self.servers:
             server.close()  # at once: uvicorn looks at what comes next ten times a second, and whoever asks by then wants the new version
+        with contextlib.suppress(OSError):  # the supervisor has gone
+            self.supervisor.sendall(b"l")
         self.should_exit = True
         asyncio.get_running_loop().remove_reader(self.supervisor)
 

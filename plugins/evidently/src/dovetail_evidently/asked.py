@@ -9,7 +9,7 @@ from typing import Any
 
 from dovetail.components import Check, Finding, Verdict
 from dovetail.errors import DefinitionError
-from dovetail_evidently.columns import Tasks, classes_of, kind_of, rule_of
+from dovetail_evidently.columns import Tasks, classes_of, is_void, kind_of, rule_of
 from dovetail_evidently.errors import making
 
 _VERDICTS = {"SUCCESS": Verdict.PASS, "WARNING": Verdict.WARN}
@@ -43,25 +43,41 @@ class Asked(ABC):
 
 
 class Drift(Asked):
-    def __init__(self, check: Check, columns: list[str], reference: Any, defaults: Mapping[str, Any]) -> None:
+    """Evidently refuses columns that hold nothing. One that held something, or does now, has drifted."""
+
+    def __init__(self, check: Check, columns: list[str], reference: Any, current: Any, defaults: Mapping[str, Any]) -> None:
         super().__init__(check, [name for name in columns if kind_of(reference[name]) != "time"])
         from evidently.presets import DataDriftPreset
 
         if not self.columns:
             raise DefinitionError(f"The check '{check.label}' has no column to compare: all that there are hold times. Name others: Check('drift', columns=[…]).")
+        options = {**defaults, **check.options}
+        self.limit = float(options["drift_share"])
+        void = {name: (is_void(reference[name]), is_void(current[name])) for name in self.columns}
+        self.gone = {name: "current frame" if now else "reference" for name, (before, now) in void.items() if before is not now}
+        compared = [name for name in self.columns if not any(void[name])]
+        self.preset = None
+        if not compared:
+            self.add("RowCount")  # a report is not empty
+            return
         with making(f"the check '{check.label}'", "Its options are those of evidently.presets.DataDriftPreset."):
-            self.preset = DataDriftPreset(columns=self.columns, **{**defaults, **check.options})
+            self.preset = DataDriftPreset(columns=compared, **options)
         self.items.append(self.preset)
 
     def findings(self, snapshot: Any) -> Iterator[Finding]:
-        for metric in self.preset.list_metrics(snapshot.context):
+        drifted = 0.0
+        columns = [Finding(self.check.label, "drift", None, Verdict.WARN, name, detail=f"it has no values in the {where}") for name, where in self.gone.items()]
+        for metric in self.preset.list_metrics(snapshot.context) if self.preset is not None else ():
             result = snapshot.metric_results[metric.metric_id]
             passed = all(test.status.value == "SUCCESS" for test in result.tests)
             if hasattr(metric, "column"):
                 detail = next((test.description for test in result.tests), "").rstrip(".")
-                yield self.found("drift", number(result.value), Verdict.PASS if passed else Verdict.WARN, metric.column, detail)
+                columns.append(self.found("drift", number(result.value), Verdict.PASS if passed else Verdict.WARN, metric.column, detail))
             else:
-                yield self.found("drifted_share", number(result.share.value), Verdict.PASS if passed else Verdict.FAIL)
+                drifted = number(result.count.value)
+        share = (drifted + len(self.gone)) / len(self.columns)
+        yield self.found("drifted_share", share, Verdict.FAIL if share >= self.limit else Verdict.PASS)
+        yield from columns
 
 
 class Quality(Asked):

@@ -31,9 +31,14 @@ def kind_of(column: Any) -> str:
         return "logical"
     if types.is_numeric_dtype(column.dtype):
         return "number"
-    if types.is_datetime64_any_dtype(column.dtype):
+    if types.is_datetime64_any_dtype(column.dtype) or types.is_timedelta64_dtype(column.dtype):
         return "time"
     return "text"
+
+
+def is_void(column: Any) -> bool:
+    """Whether it holds nothing that can be compared: neither what is missing nor an infinite number can."""
+    return not len(column[~column.isin([float("inf"), float("-inf")])].dropna())
 
 
 class Tasks:

@@ -15,6 +15,7 @@ from dovetail.values.imports import load_object
 from dovetail_evidently.asked import Asked, Drift, EvenErrors, Own, Quality, Schema, Scores, untested
 from dovetail_evidently.columns import Tasks, classes_of
 from dovetail_evidently.errors import making, measuring
+from dovetail_evidently.page import inert
 
 _TASKS = {"classification_name": "classification", "regression_name": "regression"}
 
@@ -51,17 +52,18 @@ class EvidentlyValidator(DataValidator):
         return Check(name, options={"metric": given}, label=f"{cls.__name__}.{column}" if column else cls.__name__)
 
     def examine(self, reference: Any, current: Any, checks: Sequence[Check]) -> Examined:
+        import numpy as np
         from evidently import Dataset, Report
 
         tasks = Tasks()
-        asked = [self._asked(check, tasks, reference, current) for check in checks]
         labels = ", ".join(f"'{check.label}'" for check in checks)
-        with measuring(f"{labels}"):
+        with measuring(labels), np.errstate(all="ignore"):  # it divides by the cells that a column has
+            asked = [self._asked(check, tasks, reference, current) for check in checks]
             definition = tasks.definition(reference, current, self.text_columns)
             frames = [Dataset.from_pandas(frame, definition) if frame is not None else None for frame in (current, reference)]
             snapshot = Report([item for each in asked for item in each.items], include_tests=True).run(*frames)
             findings = [finding for each in asked for finding in each.findings(snapshot)]
-            return Examined(findings, snapshot.get_html_str(as_iframe=False), json.loads(snapshot.json()))
+            return Examined(findings, inert(snapshot.get_html_str(as_iframe=False)), json.loads(snapshot.json()))
 
     def _drift(self) -> dict[str, Any]:
         methods = {"method": self.drift_method, "num_method": self.number_method, "cat_method": self.category_method}
@@ -70,7 +72,7 @@ class EvidentlyValidator(DataValidator):
     def _asked(self, check: Check, tasks: Tasks, reference: Any, current: Any) -> Asked:
         columns = [str(name) for name in check.columns or current.columns]
         if check.name == "drift":
-            return Drift(check, columns, reference, self._drift())
+            return Drift(check, columns, reference, current, self._drift())
         if check.name == "quality":
             return Quality(check, columns, current)
         if check.name == "schema":

@@ -232,6 +232,8 @@ class ProcessModelDeployer(ModelDeployer):
         how = folder.end()
         if alive and how is None:
             return self.with_log(f"{name} runs and does not answer at {handle['url']}. Stop it, and deploy the model again.", folder)
+        if alive and self.healthy(handle, _PATIENCE):
+            return self.with_log(f"A process of {name[0].lower()}{name[1:]} has ended by itself ({how}); what is left of it serves on. Deploy the model again to mend it.", folder)
         return self.with_log(f"{name} has ended by itself{f' ({how})' if how else ''}. Deploy the model again to ask it.", folder)
 
     def token(self, handle: Mapping[str, Any]) -> str:
