@@ -80,8 +80,11 @@ class DataValidator(Component):
         asked = [_check_of(self, each) for each in (checks if isinstance(checks, Iterable) and not isinstance(checks, str) else [checks])]
         before, now = _frame(reference), _frame(current)
         _refuse(self, before, now, asked)
+        emptied = _emptied(before, now)
         found = self.examine(before, now, asked)
         findings = [_judged(finding, asked) for finding in found.findings]
+        for check in asked:
+            _overlooked(check, emptied, findings)
         findings += [_unmeasured(check, text) for check in asked for text in (*check.require, *check.expect) if not _measured(findings, check, text)]
         rows = {name: len(frame) for name, frame in (("reference", before), ("current", now)) if frame is not None}
         verdict = Verdict.worst([finding.verdict for finding in findings])
@@ -198,6 +201,25 @@ def _unmeasured(check: Check, text: str) -> Finding:
     """A requirement on what nobody measured is not kept."""
     verdict = Verdict.FAIL if text in check.require else Verdict.WARN
     return Finding(check.label, Requirement.parse(text).metric, None, verdict, requirement=text, detail="the check measures no such metric")
+
+
+def _overlooked(check: Check, emptied: Mapping[str, str], findings: list[Finding]) -> None:
+    """Add what a library passes over in silence: a column that holds nothing any more, and a check of which nothing came."""
+    for column, where in emptied.items() if check.name == "drift" else ():
+        known = [each for each in findings if (each.check, each.metric, each.column) == (check.label, "drift", column)]
+        if (not check.columns or column in check.columns) and all(each.value is None and each.verdict is Verdict.PASS for each in known):
+            findings[:] = [each for each in findings if each not in known]
+            findings.append(Finding(check.label, "drift", None, Verdict.WARN, column, detail=f"it holds nothing in the {where} frame"))
+    if not any(each.check == check.label for each in findings):
+        findings.append(Finding(check.label, check.name, None, Verdict.WARN, detail="nothing of it could be measured"))
+
+
+def _emptied(reference: Any, current: Any) -> dict[str, str]:
+    """The columns that hold nothing in one frame, and something in the other, with the frame in which they hold nothing."""
+    if reference is None:
+        return {}
+    void = {column: (bool(reference[column].isna().all()), bool(current[column].isna().all())) for column in reference.columns}
+    return {column: "reference" if before else "current" for column, (before, now) in void.items() if before != now}
 
 
 def _plain(node: Any) -> Json:

@@ -77,6 +77,11 @@ class DataValidatorContract(Contract):
         found = _only(validator, "drift").validate(frame, frame.assign(flour=["rye"] * 540 + ["wheat"] * 60), ["drift"])
         assert _columns(found, "drift") == {"flour"}
 
+    def test_a_column_that_holds_nothing_any_more_has_drifted(self, validator: DataValidator, frame: Any) -> None:
+        found = _only(validator, "drift").validate(frame, frame.assign(weight=float("nan")), ["drift"])
+        assert found.verdict is not Verdict.PASS
+        assert _columns(found, "drift") == {"weight"}
+
     def test_drift_of_half_of_the_columns_fails(self, validator: DataValidator, frame: Any) -> None:
         moved = frame.assign(weight=frame.weight + 20, minutes=frame.minutes * 3)
         found = _only(validator, "drift").validate(frame, moved, ["drift"])
