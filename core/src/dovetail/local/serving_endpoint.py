@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import json
 import threading
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 _AT_ONCE = 64  # requests that the model answers at once; more wait their turn
 _PATIENCE = 0.01  # seconds that a request waits before there is another thread
+_MINUTE = 60.0  # seconds
+_TOLD = 100  # refused requests of a minute that have a line in the log
 _IDLE = 5.0  # seconds after which a thread with nothing to do ends, but for the last
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _PATHS = "there are GET /health and POST /predict."
@@ -37,13 +40,14 @@ class Endpoint:
         self.leaving = False
         self._token = token.encode()
         self._threads = Threads(_AT_ONCE)
+        self._refusals = Refusals()
         self._health = json.dumps({"status": "ok", "deployment": serving.id}).encode()
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         try:
             status, body = await self._answered(scope, receive)
         except Refused as refused:
-            say(f"{scope['method']} {scope['path'][:80]!r}: {refused.status} {str(refused)!r}")
+            self._refusals.tell(f"{scope['method']} {scope['path'][:80]!r}: {refused.status} {str(refused)!r}")
             status, body = refused.status, json.dumps({"error": str(refused)}).encode()
         except _Gone:
             return
@@ -104,6 +108,23 @@ class Endpoint:
             raise Refused(400, 'The request must be {"instances": [row, …]} or {"columns": {"name": [value, …]}}.')
         plain = b'"$"' not in body and b"\\u" not in body  # nothing in it is marked, not even by an escape
         return _encode(answer(self.model, message, plain=plain)).encode()
+
+
+class Refusals:
+    """Refused requests in the log: some in each minute, and then how many more there were, so that whoever reaches the port cannot fill the disk."""
+
+    def __init__(self) -> None:
+        self._since, self._count = 0.0, 0
+
+    def tell(self, line: str) -> None:
+        now = time.monotonic()
+        if now - self._since >= _MINUTE:
+            if self._count > _TOLD:
+                say(f"{self._count - _TOLD} more requests were refused within a minute")
+            self._since, self._count = now, 0
+        self._count += 1
+        if self._count <= _TOLD:
+            say(line)
 
 
 @dataclass(slots=True)
