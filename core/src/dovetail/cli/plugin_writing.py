@@ -18,6 +18,7 @@ from dovetail.registry.installed import installed_plugins
 from dovetail.registry.official import official_plugin, official_plugins
 
 MATERIALIZER = "materializer"
+_TESTED_WITH = {"data_validator": '"pandas>=2.2", '}  # what a contract needs besides
 _TEMPLATES = Path(__file__).with_name("plugin_templates")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_.]+[A-Za-z0-9]+)*")
 _CLASS = re.compile(r'^class (Acme\w*)\(.*\):\n    """(.*)$', re.MULTILINE)
@@ -61,6 +62,7 @@ class NewPlugin:
             "COMPONENT_TYPE": self.what,
             "TYPE-OPTION": self.what.replace("_", "-"),
             "CORE_RANGE": _core_range(),
+            "TESTED_WITH": _TESTED_WITH.get(self.what, ""),
         }
         templates = {
             "pyproject.toml": "pyproject.toml",
