@@ -208,8 +208,8 @@ class Supervisor:
         if old is not None:
             self._let_go(old)
             self._wait_until_left(old)
-        with contextlib.suppress(OSError):
-            self.folder.write("switched", str(coming.number))
+            with contextlib.suppress(OSError):
+                self.folder.write("switched", str(coming.number))
         self.folder.forget_end()
         self.folder.note_workers([*self._identities()])
         if old is None:
