@@ -28,7 +28,6 @@ from load import Load, Measured
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "SERVING.md"
-TITLE = "# Serving, measured in one run"
 COLUMNS = 20
 REACH = 1.2
 
@@ -144,20 +143,16 @@ def side_by_side(servers: Sequence[Server], rows: int, connections: int, rounds:
     return {name: [statistics.median(column) for column in zip(*rounds_, strict=True)] for name, rounds_ in told.items()}
 
 
-def during_updates(fitted: Any, folder: Path, updates: int, pause: float) -> dict[str, Measured]:
-    """What clients saw that asked all the while: on kept connections, on kept ones with pauses, and on a fresh one each time."""
-    from dovetail.local.model_deployer import LocalModelDeployer
+def during_updates(deployer: Any, load: Callable[..., Load], fitted: Any, folder: Path, updates: int, pause: float) -> dict[str, Measured]:
+    """What clients saw that asked all the while: on kept connections, on kept ones with pauses, and on a fresh one each time.
 
-    deployer = LocalModelDeployer()
+    `load(handle, token, **kind)`: what to ask.
+    """
     handle: Any = deployer.start(described(fitted, folder, "updated"))
-    over = threading.Event()
+    over, told, token = threading.Event(), {}, deployer.token(handle)
     kinds = {"kept connections": {"connections": 4}, "kept, asked every 0.5 s": {"connections": 8, "pause": 0.5}, "fresh connections": {"connections": 4, "fresh": True}}
-    told: dict[str, Measured] = {}
-    token = deployer.token(handle)
-    threads = []
-    for name, kind in kinds.items():
-        load = Load(handle["url"], body(1), token=token, **kind)
-        threads.append(threading.Thread(target=lambda name=name, load=load: told.update({name: load.run(0, over)})))
+    loads = {name: load(handle, token, **kind) for name, kind in kinds.items()}
+    threads = [threading.Thread(target=lambda name=name, load=load: told.update({name: load.run(0, over)})) for name, load in loads.items()]
     try:
         for thread in threads:
             thread.start()
@@ -173,23 +168,27 @@ def during_updates(fitted: Any, folder: Path, updates: int, pause: float) -> dic
     return told
 
 
-def report(tables: dict[tuple[int, int], dict[str, list[float]]], updated: dict[str, Measured], updates: int) -> str:
-    lines = [TITLE, "", f"`python bench/serving.py` with Python {platform.python_version()} on {os.cpu_count()} cores: {COLUMNS} columns, a scaler and a logistic regression.", ""]
+def report(said: Sequence[str], bare: str, own: str, tables: dict[tuple[int, int], dict[str, list[float]]], updated: dict[str, Measured], updates: int) -> str:
+    """`said`: title, and what was measured with; `bare`, `own`: names of the servers that are compared."""
+    title, by = said
+    lines = [title, "", f"`python bench/{by} on {os.cpu_count()} cores: {COLUMNS} columns, a scaler and a logistic regression.", ""]
     lines += ["| rows | connections | | requests/s | p50 ms | p99 ms | CPU ms per request |", "|---:|---:|---|---:|---:|---:|---:|"]
     for (rows, connections), told in tables.items():
         lines += [f"| {rows} | {connections} | {name} | {f[0]:,.0f} | {f[1]:.2f} | {f[2]:.2f} | {f[3]:.2f} |" for name, f in told.items()]
-    lines += ["", f"| rows | connections | built-in / bare: time per request | p99 | CPU | reach | met |", "|---:|---:|---:|---:|---:|---:|---|"]
+    lines += ["", f"| rows | connections | {own} / {bare}: time per request | p99 | CPU | reach | met |", "|---:|---:|---:|---:|---:|---:|---|"]
     for (rows, connections), told in tables.items():
-        base, own = told["bare uvicorn"], told["built-in deployer"]
-        ratios = [base[0] / own[0], own[2] / base[2], own[3] / base[3]]
+        one, two = told[bare], told[own]
+        ratios = [one[0] / two[0], two[2] / one[2], two[3] / one[3]]
         met = "yes" if ratios[0] <= REACH and ratios[1] <= REACH else "**no**"
         lines.append(f"| {rows} | {connections} | {ratios[0]:.2f} | {ratios[1]:.2f} | {ratios[2]:.2f} | {REACH} | {met} |")
-    lines += ["", f"Requests in flight during {updates} updates of the built-in deployer:", "", "| clients | answered | connections | p99 ms | lost |", "|---|---:|---:|---:|---:|"]
+    lines += ["", f"Requests in flight during {updates} updates of the {own}:", "", "| clients | answered | connections | p99 ms | lost |", "|---|---:|---:|---:|---:|"]
     lines += [f"| {name} | {len(m.took):,} | {m.connections:,} | {m.percentile(99):.1f} | {len(m.lost)} |" for name, m in updated.items()]
     return "\n".join([*lines, ""])
 
 
 def main() -> int:
+    from dovetail.local.model_deployer import LocalModelDeployer
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
@@ -201,8 +200,9 @@ def main() -> int:
         fitted = model(folder)
         servers = [serving.enter_context(bare(folder)), serving.enter_context(built_in(fitted, folder))]
         tables = {(rows, many): side_by_side(servers, rows, many, rounds, seconds) for rows in (1, 100) for many in (1, 8)}
-        updated = during_updates(fitted, folder, updates, 0.5)
-    text = report(tables, updated, updates)
+        updated = during_updates(LocalModelDeployer(), lambda handle, token, **kind: Load(handle["url"], body(1), token=token, **kind), fitted, folder, updates, 0.5)
+    said = ("# Serving, measured in one run", f"serving.py` with Python {platform.python_version()}")
+    text = report(said, "bare uvicorn", "built-in deployer", tables, updated, updates)
     print(text)
     if given.write:
         RESULTS.write_text(text, encoding="utf-8")

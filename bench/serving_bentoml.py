@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,8 +20,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from load import Load, Measured
-from serving import COLUMNS, HERE, REACH, Server, body, described, model, side_by_side
+from load import Load
+from serving import HERE, Server, body, described, during_updates, model, report, side_by_side
 
 RESULTS = HERE / "SERVING_BENTOML.md"
 PATH = "/predict_proba"
@@ -79,50 +78,9 @@ def deployed(fitted: Any, folder: Path) -> Iterator[Server]:
         deployer.stop(handle)
 
 
-def during_updates(fitted: Any, folder: Path, updates: int) -> dict[str, Measured]:
+def main() -> int:
     from dovetail_bentoml.model_deployer import BentoMLModelDeployer
 
-    deployer = BentoMLModelDeployer()
-    handle: Any = deployer.start(described(fitted, folder, "updated"))
-    over, told, token = threading.Event(), {}, deployer.token(handle)
-    kinds: dict[str, dict[str, Any]] = {
-        "kept connections": {"connections": 4}, "kept, asked every 0.5 s": {"connections": 8, "pause": 0.5}, "fresh connections": {"connections": 4, "fresh": True},
-    }
-    loads = {name: Load(handle["url"], asked(1), path=PATH, token=token, **kind) for name, kind in kinds.items()}
-    threads = [threading.Thread(target=lambda name=name, load=load: told.update({name: load.run(0, over)})) for name, load in loads.items()]
-    try:
-        for thread in threads:
-            thread.start()
-        for _ in range(updates):
-            time.sleep(1)
-            handle = deployer.update(handle, described(fitted, folder, "updated"))
-        time.sleep(7)  # the last ones that gave way have ended
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
-        deployer.stop(handle)
-    return told
-
-
-def report(tables: dict[tuple[int, int], dict[str, list[float]]], updated: dict[str, Measured], updates: int) -> str:
-    said = f"Python {platform.python_version()} and BentoML {version('bentoml')} on {os.cpu_count()} cores: {COLUMNS} columns, a scaler and a logistic regression."
-    lines = ["# Serving by BentoML, measured in one run", "", f"`python bench/serving_bentoml.py` with {said}", ""]
-    lines += ["| rows | connections | | requests/s | p50 ms | p99 ms | CPU ms per request |", "|---:|---:|---|---:|---:|---:|---:|"]
-    for (rows, many), told in tables.items():
-        lines += [f"| {rows} | {many} | {name} | {f[0]:,.0f} | {f[1]:.2f} | {f[2]:.2f} | {f[3]:.2f} |" for name, f in told.items()]
-    lines += ["", "| rows | connections | deployer / bare: time per request | p99 | CPU | reach | met |", "|---:|---:|---:|---:|---:|---:|---|"]
-    for (rows, many), told in tables.items():
-        base, own = told["bare bentoml serve"], told["deployer bentoml"]
-        ratios = [base[0] / own[0], own[2] / base[2], own[3] / base[3]]
-        met = "yes" if ratios[0] <= REACH and ratios[1] <= REACH else "**no**"
-        lines.append(f"| {rows} | {many} | {ratios[0]:.2f} | {ratios[1]:.2f} | {ratios[2]:.2f} | {REACH} | {met} |")
-    lines += ["", f"Requests in flight during {updates} updates:", "", "| clients | answered | connections | p99 ms | lost |", "|---|---:|---:|---:|---:|"]
-    lines += [f"| {name} | {len(m.took):,} | {m.connections:,} | {m.percentile(99):.1f} | {len(m.lost)} |" for name, m in updated.items()]
-    return "\n".join([*lines, ""])
-
-
-def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
@@ -135,8 +93,9 @@ def main() -> int:
         with ExitStack() as both:
             servers = [both.enter_context(bare(folder)), both.enter_context(deployed(fitted, folder))]
             tables = {(rows, many): side_by_side(servers, rows, many, rounds, seconds) for rows in (1, 100) for many in (1, 8)}
-        updated = during_updates(fitted, folder, updates)
-    text = report(tables, updated, updates)
+        updated = during_updates(BentoMLModelDeployer(), lambda handle, token, **kind: Load(handle["url"], asked(1), path=PATH, token=token, **kind), fitted, folder, updates, 1.0)
+    said = ("# Serving by BentoML, measured in one run", f"serving_bentoml.py` with Python {platform.python_version()} and BentoML {version('bentoml')}")
+    text = report(said, "bare bentoml serve", "deployer bentoml", tables, updated, updates)
     print(text)
     if given.write:
         RESULTS.write_text(text, encoding="utf-8")

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from dovetail import RunFailed
 from dovetail.testing import in_memory
-from dovetail.testing.trial import TrialProject, isolate, project_in
+from dovetail.testing.own_steps import project_with
 from dovetail_great_expectations.validator import GreatExpectationsValidator
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.fixture
-def trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrialProject]:
-    isolate(tmp_path, monkeypatch)
-    with project_in(tmp_path / "project", monkeypatch) as made:
-        monkeypatch.chdir(made.project.root)
-        yield made
-    sys.modules.pop("baking", None)
-
-
-def test_the_example_runs_and_stops_what_it_says_it_stops(trial: TrialProject) -> None:
+def test_the_example_runs_and_stops_what_it_says_it_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [example] = re.findall(r"^```python\n# file: baking\.py\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-    (trial.project.root / "baking.py").write_text(example, encoding="utf-8")
-    with in_memory(GreatExpectationsValidator()):
-        baking = importlib.import_module("baking").baking
+    (tmp_path / "baking.py").write_text(example, encoding="utf-8")
+    with project_with(tmp_path / "baking.py", tmp_path, monkeypatch) as project, in_memory(GreatExpectationsValidator()):
+        baking = project.steps.baking
         assert baking().status == "completed"
         with pytest.raises(RunFailed, match=r"expect_column_values_to_be_between") as failed:
             baking(heaviest=9.0)

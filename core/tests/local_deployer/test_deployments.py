@@ -326,3 +326,19 @@ def test_one_that_does_not_answer_does_not_hold_up_the_list(models: Any, said: C
     assert (rows["times"]["status"], rows["hanging"]["status"]) == ("running", "unknown")
     assert "did not answer within 1 s" in rows["hanging"]["why"]
     os.kill(worker["pid"], signal.SIGCONT)
+
+
+def test_a_model_that_the_store_cannot_take_is_said_and_leaves_what_serves(models: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dovetail.ledger.artifacts import Artifacts
+
+    before = deploy(models.Times(2))
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Artifacts, "save", full)
+        with pytest.raises(DeploymentError, match="cannot be kept in artifact store .*No space left on device.*Make room there"):
+            deploy(models.Times(3))
+    assert before.predict([1]) == [2]
+    assert deploy(models.Times(3)).predict([1]) == [3]

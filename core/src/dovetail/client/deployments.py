@@ -190,7 +190,11 @@ class Deployments(DeploymentRecords):
         replicas = config.get("replicas", 1)
         if type(replicas) is not int or replicas < 1:
             raise DefinitionError(f"Deployment '{name}' has {replicas!r} replicas; give a whole number from 1 on.")
-        wanted = {"digest": self._digest_of(config["model"]), "replicas": replicas, "settings": _settings(config)}
+        try:
+            digest = self._digest_of(config["model"])
+        except OSError as error:
+            raise DeploymentError(f"The model of deployment '{name}' cannot be kept in artifact store '{self._workspace.store.name}': {error}. Make room there, or make it writable.") from error
+        wanted = {"digest": digest, "replicas": replicas, "settings": _settings(config)}
         with self._alone(name):
             found = self._served(name, wanted, config["model"])
         scope = current()

@@ -143,7 +143,7 @@ class ModelVersion:
             record = self.record if number == self.version else ledger.versions.model(self.name, number)
             if record is None:
                 return None
-            other = self if number == self.version else ModelVersion(self.query, self.name, number, record)
+            other = ModelVersion(self.query, self.name, number, record)
             return scored(score, other, other.metrics) if score is not None else other.metrics
 
         promotion = Promotion(ledger, self.name, self.version, wanted, policy, metrics_of, asked_by(reason), force)

@@ -80,7 +80,7 @@ class DataValidator(Component):
         asked = [_check_of(self, each) for each in (checks if isinstance(checks, Iterable) and not isinstance(checks, str) else [checks])]
         before, now = _frame(reference), _frame(current)
         _refuse(self, before, now, asked)
-        emptied = _emptied(before, now)
+        emptied = _emptied(before, now) if any(check.name == "drift" for check in asked) else {}
         found = self.examine(before, now, asked)
         findings = [_judged(finding, asked) for finding in found.findings]
         for check in asked:
@@ -216,8 +216,6 @@ def _overlooked(check: Check, emptied: Mapping[str, str], findings: list[Finding
 
 def _emptied(reference: Any, current: Any) -> dict[str, str]:
     """The columns that hold nothing in one frame, and something in the other, with the frame in which they hold nothing."""
-    if reference is None:
-        return {}
     void = {column: (bool(reference[column].isna().all()), bool(current[column].isna().all())) for column in reference.columns}
     return {column: "reference" if before else "current" for column, (before, now) in void.items() if before != now}
 
